@@ -1,0 +1,131 @@
+"""The order of the stages, in one place: run directly here, or as Prefect tasks by ``flows``."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.recipe import Recipe
+from pipeline.reports import Acquired, Compared, Evaluated, Published
+from pipeline.stages.acquire import Sourcing, acquire
+from pipeline.stages.check_parity import check_parity
+from pipeline.stages.evaluate import evaluate
+from pipeline.stages.export import export
+from pipeline.stages.prepare import prepare
+from pipeline.stages.publish import publish
+from pipeline.stages.train import train
+from pipeline.workspace import Done, Workspace
+
+_log = logging.getLogger("resenha")
+STAGES: tuple[Callable[..., Any], ...] = (acquire, prepare, train, evaluate, export, check_parity, publish)
+
+RunStage = Callable[..., Any]
+"""Takes a stage's verb and its arguments, gives its result."""
+
+
+def _call(verb: Callable[..., Any], *arguments: Any) -> Any:
+    return verb(*arguments)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage of a finished chain, for the table at its end."""
+
+    name: str
+    text: str
+    seconds: float
+    was_done: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished chain."""
+
+    recipe: Recipe
+    acquired: Acquired
+    evaluated: Evaluated
+    compared: Compared
+    published: Published
+    steps: list[Step]
+
+
+@dataclass
+class _Clock:
+    """Runs stages one after the other, tells the log of each, and keeps what the table needs."""
+
+    run: RunStage
+    steps: list[Step] = field(default_factory=list)
+
+    def __call__(self, verb: Callable[..., Any], *arguments: Any) -> Any:
+        started = time.perf_counter()
+        result = self.run(verb, *arguments)
+        seconds = time.perf_counter() - started
+        is_stage = isinstance(result, Done)
+        step = Step(
+            verb.__name__,
+            str(result.report if is_stage else result),
+            seconds,
+            was_done=is_stage and result.was_done,
+        )
+        self.steps.append(step)
+        before = " (done before, still valid)" if step.was_done else ""
+        _log.info("%s%s: %s · %.1f s", step.name, before, step.text, step.seconds)
+        return result
+
+
+def run_chain(workspace: Workspace, recipe: Recipe, sourcing: Sourcing, *, run: RunStage = _call) -> Outcome:
+    """Run every stage in order; what is finished and still valid is not done again.
+
+    Args:
+        workspace: Where the work lies.
+        recipe: What to train.
+        sourcing: Where the reviews come from.
+        run: How one stage is run; by default it is called.
+
+    Raises:
+        ResenhaError: What a stage raises; the chain stops there.
+    """
+    step = _Clock(run)
+    acquired = step(acquire, workspace, recipe, sourcing)
+    prepared = step(prepare, workspace, recipe, acquired)
+    trained = step(train, workspace, recipe, prepared)
+    evaluated = step(evaluate, workspace, recipe, acquired, prepared, trained)
+    exported = step(export, workspace, recipe, acquired, prepared, trained, evaluated)
+    compared = step(check_parity, workspace, recipe, prepared, trained, exported)
+    published = step(publish, workspace, recipe, acquired, prepared, evaluated, exported, compared)
+    return Outcome(recipe, acquired.report, evaluated.report, compared.report, published, step.steps)
+
+
+def outcome_table(outcome: Outcome) -> str:
+    """Give the short table that a run ends with; its last line says what the reviews were."""
+    acquired, published = outcome.acquired, outcome.published
+    passed = sum(gate["passed"] for gate in published.gates)
+    rows = [
+        ("recipe", f"{outcome.recipe.name}: {outcome.recipe.description}"),
+        ("corpus", str(acquired)),
+        ("accuracy", str(outcome.evaluated).removeprefix("accuracy ")),
+        ("gates", f"{passed} of {len(published.gates)} passed"),
+        ("parity", str(outcome.compared)),
+        ("bundle", f"{published.bundle} ({published.note})"),
+        ("seconds", " · ".join(_timing(step) for step in outcome.steps)),
+        ("try next", f"echo 'A quiet, moving film.' | .venv/bin/resenha score - --bundle {published.bundle}"),
+    ]
+    lines = [f"  {name:<9} {text}" for name, text in rows]
+    return "\n".join(["", *lines, f"  {_verdict(acquired)}"])
+
+
+def _timing(step: Step) -> str:
+    return f"{step.name} {step.seconds:.1f}" + (" (done before)" if step.was_done else "")
+
+
+def _verdict(acquired: Acquired) -> str:
+    trust = {
+        "verified": "the published archive, by its checksum",
+        "stated": "an archive with the checksum that was stated",
+        "unverified": "UNVERIFIED: no published or stated checksum vouches for them",
+        "synthetic": "SYNTHETIC: made up by this project, good for trying things out only",
+    }
+    return f"the reviews: {acquired.corpus}, {trust[acquired.provenance]}"

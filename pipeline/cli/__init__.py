@@ -1,0 +1,91 @@
+"""The command ``resenha``: data on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from pipeline.cli.bundles import inspect, verify
+from pipeline.cli.score import score
+from pipeline.cli.train import train
+from pipeline.errors import InterruptedRun, ResenhaError
+from pipeline.runtime.rows import printable
+
+_READER_GONE = 141
+"""128 + SIGPIPE, what a shell reports of a program whose reader closed the pipe."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="resenha")
+def resenha() -> None:
+    """Score reviews with a proven recurrent network, on any machine with a CPU.
+
+    \b
+    Examples:
+      resenha score reviews.csv > scores.jsonl
+      resenha inspect
+      resenha verify artifacts/current
+    """
+
+
+resenha.add_command(score)
+resenha.add_command(inspect)
+resenha.add_command(verify)
+resenha.add_command(train)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and end the process with its exit status."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and give its exit status; errors become one line on stderr."""
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        result = resenha.main(
+            args=None if arguments is None else list(arguments),
+            prog_name="resenha",
+            standalone_mode=False,
+        )
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return _report("interrupted; no output file was left half-written", InterruptedRun.exit_status)
+    except _Terminated:
+        return _report("terminated; no output file was left half-written", 128 + signal.SIGTERM)
+    except BrokenPipeError:
+        _silence_stdout()
+        return _READER_GONE
+    except ResenhaError as error:
+        _silence_stdout()
+        return _report(str(error), error.exit_status)
+    return result if isinstance(result, int) else 0
+
+
+class _Terminated(BaseException):
+    """SIGTERM, raised where the program was, so that temporary files are cleaned up."""
+
+
+def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise _Terminated
+
+
+def _report(message: str, exit_status: int) -> int:
+    click.echo(f"resenha: {printable(message)}", err=True)
+    return exit_status
+
+
+def _silence_stdout() -> None:
+    """Let the interpreter's last flush of standard output go nowhere instead of to a traceback."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,83 @@
+"""``resenha inspect`` and ``resenha verify``: what a bundle says, and whether it is true."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from pipeline.cli.options import bundle_path
+
+_bundle_argument = click.argument(
+    "bundle", required=False, type=click.Path(path_type=Path), envvar="RESENHA_BUNDLE"
+)
+
+
+@click.command(short_help="Show what is in a bundle.")
+@_bundle_argument
+@click.option("--json", "as_json", is_flag=True, help="Print facts and manifest as JSON.")
+def inspect(bundle: Path | None, as_json: bool) -> None:
+    """Show what BUNDLE (a folder or a model.onnx) is, after checking its digests.
+
+    \b
+    Examples:
+      resenha inspect
+      resenha inspect artifacts/current --json | python -m json.tool
+    """
+    from pipeline.runtime.bundle import open_bundle
+    from pipeline.runtime.scorer import Scorer
+
+    opened = open_bundle(bundle_path(bundle))
+    scorer = Scorer(opened)
+    facts, manifest = scorer.facts, opened.manifest
+    if as_json:
+        record = {"facts": asdict(facts), "manifest": asdict(manifest) if manifest else None}
+        click.echo(json.dumps(record, indent=2, ensure_ascii=False))
+        return
+    rule = facts.text_rule
+    lines = {
+        "recipe": facts.name,
+        "corpus": f"{facts.corpus} ({facts.provenance})",
+        "text": f"{len(scorer.tokenizer.words):,} words, ids below {rule.num_words:,}, "
+        f"last {rule.max_length} ids of a review, html breaks: {rule.html_breaks}",
+        "labels": f"{facts.labels[1]} from a score of {facts.threshold:g}, else {facts.labels[0]}",
+    }
+    if manifest:
+        low, high = manifest.metrics["accuracy_interval"]
+        lines |= {
+            "accuracy": f"{manifest.metrics['accuracy']:.4f} on {manifest.metrics['reviews']:,} test reviews "
+            f"(95 % interval {low:.4f} to {high:.4f})",
+            "parity": f"largest difference {manifest.parity['largest']:.1e} to the trained network, "
+            f"{manifest.parity['labels_changed']} labels changed",
+            "operators": ", ".join(f"{name} {count}" for name, count in sorted(manifest.operators.items())),
+            "files": ", ".join(f"{name} {record.size:,} B" for name, record in manifest.files.items()),
+            "digest": manifest.digest,
+        }
+    else:
+        lines["files"] = "a graph alone: no manifest vouches for its bytes"
+    for name, text in lines.items():
+        click.echo(f"{name:<10} {text}")
+
+
+@click.command(short_help="Check a bundle's digests and test it on this machine.")
+@_bundle_argument
+def verify(bundle: Path | None) -> None:
+    """Check every file of BUNDLE against its manifest, then score its golden rows on this machine.
+
+    \b
+    Examples:
+      resenha verify
+      resenha verify artifacts/bundles/seed/0f3a5c7d9e1b
+    """
+    from pipeline.runtime.bundle import open_bundle
+    from pipeline.runtime.scorer import Scorer
+    from pipeline.runtime.self_test import run_self_test
+
+    opened = open_bundle(bundle_path(bundle))
+    test = run_self_test(opened, Scorer(opened))
+    click.echo(
+        f"{opened.path}: {len(opened.files) + 1} files as published; {test.rows} golden rows score as "
+        f"published (largest difference {test.largest_difference:.1e})"
+    )

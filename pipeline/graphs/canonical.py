@@ -1,0 +1,109 @@
+"""One form for equal graphs: converters number their values in any order, which changes the bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import onnx
+
+
+def canonicalise(model: onnx.ModelProto) -> None:
+    """Order and name everything in a graph by where it stands on the way to the outputs.
+
+    Nodes come in the order in which a depth-first walk from the outputs finishes them; values,
+    weights and nodes are numbered in that order. What no output needs is left out. The names of
+    the graph's own inputs and outputs stay. The model is changed in place.
+    """
+    graph = model.graph
+    face = [value.name for value in (*graph.input, *graph.output)]
+    _rename_graph(graph, {name: name for name in face}, _Numbers())
+    # Unused domains, which a converter declares for operators that it did not need.
+    standard = [entry for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+    del model.opset_import[:]
+    model.opset_import.extend(standard)
+    model.producer_name, model.producer_version, model.doc_string = "resenha", "", ""
+    graph.name = "resenha"
+
+
+class _Numbers:
+    """Hands out names that no graph or subgraph of a model shares."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def next(self, kind: str) -> str:
+        self._last += 1
+        return f"{kind}{self._last}"
+
+
+def _inner_graphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    for attribute in node.attribute:
+        if attribute.type == onnx.AttributeProto.GRAPH:
+            yield attribute.g
+
+
+def _ordered(graph: onnx.GraphProto) -> tuple[list[onnx.NodeProto], list[str]]:
+    """Give the nodes that the outputs need, in order, and the outer names that they use."""
+    producers = {name: node for node in graph.node for name in node.output if name}
+    own = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
+    nodes: list[onnx.NodeProto] = []
+    seen: set[str] = set()
+    captured: list[str] = []
+
+    def visit(name: str) -> None:
+        if not name or name in seen:
+            return
+        seen.add(name)
+        if name in producers:
+            node = producers[name]
+            seen.update(node.output)
+            for needed in (*node.input, *(name for inner in _inner_graphs(node) for name in _ordered(inner)[1])):
+                visit(needed)
+            nodes.append(node)
+        elif name not in own:
+            captured.append(name)
+
+    for output in graph.output:
+        visit(output.name)
+    return nodes, captured
+
+
+def _rename_graph(graph: onnx.GraphProto, names: dict[str, str], numbers: _Numbers) -> None:
+    """Rename a graph's content; ``names`` maps the outer scope's names and gains this one's."""
+    nodes, _ = _ordered(graph)
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    used: list[onnx.TensorProto] = []
+
+    def rename(name: str, kind: str) -> str:
+        if name and name not in names:
+            if name in weights:
+                kind = "weight"
+                used.append(weights[name])
+            names[name] = numbers.next(kind)
+        return names.get(name, "")
+
+    for value in graph.input:
+        value.name = rename(value.name, "value")
+    for node in nodes:
+        node.name = numbers.next("node")
+        node.doc_string = ""
+        node.input[:] = [rename(name, "value") for name in node.input]
+        for inner in _inner_graphs(node):
+            for name in _ordered(inner)[1]:
+                rename(name, "value")
+            # A body's names hold inside it only: another body may use the same ones.
+            inner.name = numbers.next("body")
+            _rename_graph(inner, dict(names), numbers)
+        node.output[:] = [rename(name, "value") for name in node.output]
+    for value in graph.output:
+        value.name = rename(value.name, "value")
+    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(kept)
+    tensors = [onnx.TensorProto.FromString(tensor.SerializeToString()) for tensor in used]
+    for tensor in tensors:
+        tensor.name, tensor.doc_string = names[tensor.name], ""
+    del graph.initializer[:]
+    graph.initializer.extend(tensors)
+    del graph.value_info[:]
+    graph.doc_string = ""

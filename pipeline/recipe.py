@@ -1,0 +1,214 @@
+"""A recipe: every setting of one training run, in one TOML file."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pipeline.errors import RecipeError
+from pipeline.runtime.text import HtmlBreaks, TextRule
+
+CorpusName = Literal["auto", "imdb", "aclimdb", "files", "sample"]
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+
+class CorpusSettings(_Settings):
+    """Where labelled reviews come from."""
+
+    name: CorpusName = "auto"
+    """``auto``: ``imdb`` where it is cached or can be fetched, else ``sample``."""
+    duplicates: Literal["keep", "remove"] = "keep"
+    """``remove``: a text is learnt from once, and not at all if it is a test review."""
+    train: str | None = None
+    """``files`` only: a CSV, TSV or JSON-lines file, or a folder with a folder per label."""
+    test: str | None = None
+    """``files`` only: the same for the test split; without it ``test_share`` is split off."""
+    test_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    text_column: str = "text"
+    label_column: str = "label"
+    negative: str = "negative"
+    """``files`` only: how the negative label is written; also its name in scores."""
+    positive: str = "positive"
+
+    @model_validator(mode="after")
+    def _check_files(self) -> CorpusSettings:
+        if (self.name == "files") != (self.train is not None):
+            msg = "corpus.train names the reviews of the corpus 'files', and of no other"
+            raise ValueError(msg)
+        if self.negative == self.positive:
+            msg = f"corpus.negative and corpus.positive are both {self.negative!r}"
+            raise ValueError(msg)
+        return self
+
+
+class TextSettings(_Settings):
+    """The text rule; see ``pipeline.runtime.text``."""
+
+    num_words: Annotated[int, Field(ge=5, le=1_000_000)]
+    """Ids in all, the ids 0 to 3 included."""
+    max_length: Annotated[int, Field(ge=1, le=10_000)]
+    """Ids a review is padded or cut to."""
+    html_breaks: HtmlBreaks = "keep"
+
+
+class NetworkSettings(_Settings):
+    """Embedding → recurrent cell → one sigmoid."""
+
+    cell: Literal["simple", "gru", "lstm"]
+    embedding_size: Annotated[int, Field(ge=1, le=1024)]
+    units: Annotated[int, Field(ge=1, le=1024)]
+
+
+class TrainingSettings(_Settings):
+    """How the network learns; the words are those of ``keras.Model.compile`` and ``fit``."""
+
+    optimizer: Literal["rmsprop", "adam"]
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.001
+    """Keras's own default for both optimizers."""
+    epochs: Annotated[int, Field(ge=1, le=1000)]
+    batch_size: Annotated[int, Field(ge=1, le=65_536)]
+    validation_split: Annotated[float, Field(gt=0, lt=1)]
+    """Share of the training reviews, the last ones of the order below, never learnt from."""
+    order: Literal["shuffled", "as_given"] = "shuffled"
+    """``shuffled``: as ``keras.datasets.imdb.load_data`` does it, by ``order_seed``."""
+    order_seed: Annotated[int, Field(ge=0, lt=2**32)] = 113
+    """The default is Keras's."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    """Start weights and the order of batches."""
+    keep: Literal["last", "best"] = "last"
+    """Weights of the last epoch, or of the one with the least validation loss."""
+
+
+class EvaluationSettings(_Settings):
+    """How scores become labels."""
+
+    threshold: Literal["validation"] | Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """``validation``: the one with the best accuracy on the validation reviews."""
+
+
+class GateSettings(_Settings):
+    """Limits past which a bundle is refused."""
+
+    above_chance: Annotated[float, Field(ge=0, lt=0.5)] = 0.05
+    """What the lower end of the accuracy's 95 % interval has over always saying one label."""
+    max_one_label_share: Annotated[float, Field(gt=0.5, lt=1)] = 0.99
+    """Largest share of test reviews that may get the same label."""
+    max_degradation: Annotated[float, Field(ge=0, le=1)] = 0.005
+    """Accuracy that may be lost against the promoted bundle on the same test reviews."""
+    parity_tolerance: Annotated[float, Field(gt=0, le=1e-3)] = 1e-5
+    """Largest difference of a score between Keras and ONNX Runtime."""
+    company_tolerance: Annotated[float, Field(gt=0, le=1e-3)] = 1e-6
+    """Largest difference of a review's score in other batches, lengths or threads."""
+
+
+class Recipe(_Settings):
+    """Every setting of one training run."""
+
+    name: str
+    """File name without ``.toml``; names the runs' and the bundles' folders."""
+    description: str
+    corpus: CorpusSettings = CorpusSettings()
+    text: TextSettings
+    network: NetworkSettings
+    training: TrainingSettings
+    evaluation: EvaluationSettings = EvaluationSettings()
+    gates: GateSettings = GateSettings()
+
+    @property
+    def text_rule(self) -> TextRule:
+        """The text rule as the runtime takes it."""
+        text = self.text
+        return TextRule(text.num_words, text.max_length, text.html_breaks)
+
+
+def shipped_recipes() -> list[str]:
+    """Name the recipes that come with the project."""
+    folder = resources.files("pipeline") / "recipes"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load_recipe(name: str) -> Recipe:
+    """Load a shipped recipe by its name, or a user's by the path of its TOML file.
+
+    Paths inside a user's recipe are taken from the recipe's own folder.
+
+    Raises:
+        RecipeError: If it is not there, is no TOML, or holds a setting that cannot be used; the
+            message names each setting.
+    """
+    if name.endswith(".toml"):
+        path = Path(name)
+        name = path.stem
+        if not _NAME.fullmatch(name):
+            msg = f"the recipe's file name {path.name!r} names folders: use a-z, 0-9, - and _ only"
+            raise RecipeError(msg)
+        try:
+            content = path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            msg = f"the recipe {path} cannot be read: {error}"
+            raise RecipeError(msg) from error
+        return parse_recipe(name, content, folder=path.parent)
+    if name not in shipped_recipes():
+        msg = f"there is no recipe {name!r}; shipped are {', '.join(shipped_recipes())}, or name a .toml file"
+        raise RecipeError(msg)
+    return parse_recipe(name, (resources.files("pipeline") / "recipes" / f"{name}.toml").read_text("utf-8"))
+
+
+def parse_recipe(name: str, content: str, *, folder: Path | None = None) -> Recipe:
+    """Turn TOML into a checked recipe.
+
+    Raises:
+        RecipeError: As ``load_recipe``.
+    """
+    try:
+        table = tomllib.loads(content)
+        if "name" in table:
+            msg = f"recipe {name}: 'name' is the file's name; leave the key out"
+            raise RecipeError(msg)
+        recipe = Recipe.model_validate({"name": name, **table})
+    except tomllib.TOMLDecodeError as error:
+        msg = f"recipe {name} is not TOML: {error}"
+        raise RecipeError(msg) from error
+    except ValidationError as error:
+        problems = "; ".join(_describe(problem["loc"], problem["msg"], problem["type"], problem["input"]) for problem in error.errors())
+        msg = f"recipe {name}: {problems}"
+        raise RecipeError(msg) from error
+    return _with_paths_from(folder, recipe) if folder else recipe
+
+
+def _describe(place: tuple[int | str, ...], message: str, kind: str, found: object) -> str:
+    where = ".".join(str(part) for part in place if part not in ("literal['validation']", "float"))
+    if kind == "extra_forbidden":
+        close = difflib.get_close_matches(str(place[-1]), _all_settings(), n=1)
+        return f"{where} is not a setting" + (f" (did you mean {close[0]}?)" if close else "")
+    if kind == "missing":
+        return f"{where} is missing"
+    if kind == "value_error":
+        return message.removeprefix("Value error, ")
+    return f"{where} is {found!r}: {message[0].lower()}{message[1:]}"
+
+
+def _all_settings() -> list[str]:
+    names = list(Recipe.model_fields)
+    for field in Recipe.model_fields.values():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            names += field.annotation.model_fields
+    return names
+
+
+def _with_paths_from(folder: Path, recipe: Recipe) -> Recipe:
+    given = {key: getattr(recipe.corpus, key) for key in ("train", "test")}
+    found = {key: str(folder / value) for key, value in given.items() if value is not None}
+    return recipe.model_copy(update={"corpus": recipe.corpus.model_copy(update=found)})

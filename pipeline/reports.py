@@ -1,0 +1,140 @@
+"""What stages tell each other and their readers: a small report each, and the names of its files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Acquired:
+    """Labelled reviews are at hand."""
+
+    corpus: str
+    provenance: str
+    archives: dict[str, str]
+    """SHA-256 by name: of a file, or of the listing of a folder's files; none for ``sample``."""
+    train_reviews: int
+    test_reviews: int
+    brings_words: bool
+
+    TRAIN = "train.jsonl"
+    TEST = "test.jsonl"
+    WORDS = "words.txt"
+
+    def __str__(self) -> str:
+        return f"{self.corpus} ({self.provenance}), {self.train_reviews:,} reviews to learn from, {self.test_reviews:,} to test"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Reviews are checked and turned into padded token ids."""
+
+    reviews: dict[str, int]
+    """By split: train, validation, test."""
+    words: int
+    """Words in the vocabulary."""
+    checks: dict[str, Any]
+    """What was found in the data; ``data.md`` tells it to people."""
+
+    TRAIN = "train.npz"
+    VALIDATION = "validation.npz"
+    TEST = "test.npz"
+    TEST_REVIEWS = "test_reviews.jsonl"
+    WORDS = "words.txt"
+    PAGE = "data.md"
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{split} {count:,}" for split, count in self.reviews.items())
+        return f"{counts}; {self.words:,} words"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network has been fitted."""
+
+    epochs: int
+    """How many were done; fewer than asked for only if the loss was no longer a number."""
+    kept_epoch: int
+    """The epoch whose weights were kept, from 1."""
+    validation_accuracy: float
+    """After the kept epoch."""
+    history: dict[str, list[float]]
+    seconds_per_epoch: float
+    """The median."""
+
+    WEIGHTS = "weights.npz"
+    MODEL = "network.keras"
+
+    def __str__(self) -> str:
+        return (
+            f"{self.epochs} epochs of {self.seconds_per_epoch:.1f} s, weights of epoch {self.kept_epoch}, "
+            f"validation accuracy {self.validation_accuracy:.4f}"
+        )
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The network has been measured on the test split."""
+
+    threshold: float
+    metrics: dict[str, Any]
+    gates: list[dict[str, Any]]
+
+    METRICS = "evaluation.json"
+    PAGE = "evaluation.md"
+
+    def __str__(self) -> str:
+        if "accuracy" not in self.metrics:
+            return "scores are not numbers"
+        low, high = self.metrics["accuracy_interval"]
+        return (
+            f"accuracy {self.metrics['accuracy']:.4f} on {self.metrics['reviews']:,} test reviews "
+            f"(95 % interval {low:.4f} to {high:.4f})"
+        )
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The network is an ONNX graph."""
+
+    operators: dict[str, int]
+    opset: int
+    bytes: int
+
+    MODEL = "model.onnx"
+
+    def __str__(self) -> str:
+        return f"{self.bytes:,} bytes, {sum(self.operators.values())} operators, opset {self.opset}"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The ONNX graph has been held against the network."""
+
+    parity: dict[str, Any]
+    gates: list[dict[str, Any]]
+
+    def __str__(self) -> str:
+        if "largest" not in self.parity:
+            return "token ids differ"
+        return (
+            f"largest difference {self.parity['largest']:.1e} over {self.parity['rows']:,} rows, "
+            f"{self.parity['labels_changed']} labels changed"
+        )
+
+
+@dataclass(frozen=True)
+class Published:
+    """The bundle is in its place."""
+
+    bundle: str
+    """Path of the bundle's folder."""
+    digest: str
+    is_promoted: bool
+    """Whether ``artifacts/current`` names it now."""
+    note: str
+    gates: list[dict[str, Any]]
+
+    def __str__(self) -> str:
+        return f"{self.bundle}, {self.note}"

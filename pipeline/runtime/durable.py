@@ -1,0 +1,87 @@
+"""Files that are whole or absent: temporary name, sync, rename, sync of the folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from pipeline.errors import InputOutputError
+
+_CHUNK = 1 << 20
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names inside ``folder`` survive power loss (a no-op where folders cannot sync)."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def durable_file(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
+    """Give a stream whose content appears under ``path`` only when the block ends well.
+
+    Args:
+        path: The final name; its folder must exist.
+        overwrite: Whether a file that has appeared there meanwhile may be replaced.
+
+    Raises:
+        InputOutputError: If the file cannot be written, synced or renamed; ``path`` is then
+            as it was before.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        if overwrite:
+            temporary.replace(path)
+        else:
+            _publish_new(temporary, path)
+        sync_folder(path.parent)
+    except FileExistsError as error:
+        msg = f"{path} exists by now (--overwrite replaces it)"
+        raise InputOutputError(msg) from error
+    except OSError as error:
+        msg = f"{path} cannot be written: {error.strerror or error}"
+        raise InputOutputError(msg) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _publish_new(temporary: Path, path: Path) -> None:
+    """Give a file its final name unless that is taken; a rename would silently replace it."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # A file system without hard links, as on many memory cards.
+        if path.exists():
+            raise FileExistsError(path) from None
+        temporary.replace(path)
+
+
+def write_durably(path: Path, content: bytes | str) -> None:
+    """Write ``content`` under ``path`` whole or not at all; text is UTF-8."""
+    with durable_file(path) as stream:
+        stream.write(content.encode() if isinstance(content, str) else content)
+
+
+def sha256_of(path: Path) -> str:
+    """Give a file's SHA-256 as 64 hexadecimal digits, reading it in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,107 @@
+"""One scoring run: rows in, scored rows and rejects out, everything counted."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from pipeline.errors import ResenhaError
+from pipeline.runtime.rows import Refusal, Reject, Row, Score
+from pipeline.runtime.scorer import BATCH_SIZE, Scorer
+from pipeline.runtime.sinks import RowSink
+
+_WINDOW_CHARACTERS = 4 << 20
+"""Text held at once at most (beside one row): what bounds memory when rows are very long."""
+
+
+@dataclass
+class Summary:
+    """What became of every row of a run."""
+
+    rows_in: int = 0
+    """Rows read, and files that could not be read, each counted once."""
+    scored: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    """Rejects by code."""
+    labels: Counter[str] = field(default_factory=Counter)
+    truncated: int = 0
+    blank_lines: int = 0
+    seconds: float = 0.0
+
+    def check_conservation(self) -> None:
+        """Refuse to call a run finished in which a row got lost or doubled."""
+        if self.rows_in != self.scored + self.rejected.total():
+            msg = (
+                f"{self.rows_in:,} rows were read but {self.scored:,} scored and "
+                f"{self.rejected.total():,} rejected: a row got lost or doubled; please report this"
+            )
+            raise ResenhaError(msg)
+
+
+def score_rows(
+    rows: Iterable[Row | Reject],
+    scorer: Scorer,
+    sink: RowSink,
+    report_reject: Callable[[Reject], None],
+    *,
+    advance: Callable[[int], None] = lambda _count: None,
+) -> Summary:
+    """Score every row and write the results in the order of the input.
+
+    Args:
+        rows: What a source yields.
+        scorer: The network.
+        sink: Takes the scored rows.
+        report_reject: Takes each reject, once.
+        advance: Told how many rows have been dealt with since it was last told.
+
+    Returns:
+        The counts; ``rows_in = scored + rejected`` holds.
+    """
+    summary, started = Summary(), time.perf_counter()
+    for window in _windows(rows):
+        summary.rows_in += len(window)
+        read = [row for row in window if isinstance(row, Row)]
+        results = iter(scorer.score_reviews([row.text for row in read]))
+        scored: list[tuple[Row, Score]] = []
+        for item in window:
+            outcome = item if isinstance(item, Reject) else _outcome(item, next(results))
+            if isinstance(outcome, Reject):
+                summary.rejected[outcome.code.value] += 1
+                report_reject(outcome)
+            else:
+                scored.append(outcome)
+        _count(scored, summary)
+        sink.write(scored)
+        advance(len(window))
+    summary.seconds = time.perf_counter() - started
+    summary.check_conservation()
+    return summary
+
+
+def _outcome(row: Row, result: Score | Refusal) -> tuple[Row, Score] | Reject:
+    if isinstance(result, Refusal):
+        return Reject(row.source, row.row, result.code, result.message)
+    return row, result
+
+
+def _count(scored: list[tuple[Row, Score]], summary: Summary) -> None:
+    summary.scored += len(scored)
+    for _, score in scored:
+        summary.labels[score.label] += 1
+        summary.truncated += score.truncated
+
+
+def _windows(rows: Iterable[Row | Reject]) -> Iterator[list[Row | Reject]]:
+    window: list[Row | Reject] = []
+    characters = 0
+    for row in rows:
+        window.append(row)
+        characters += len(row.text) if isinstance(row, Row) else 0
+        if len(window) >= BATCH_SIZE or characters >= _WINDOW_CHARACTERS:
+            yield window
+            window, characters = [], 0
+    if window:
+        yield window

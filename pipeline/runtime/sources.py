@@ -1,0 +1,325 @@
+"""Rows out of files: folders of text, lines, CSV, TSV, JSON lines and standard input."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import json
+import os
+import stat
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from pipeline.errors import InputOutputError, UsageError
+from pipeline.runtime.delimited import read_records
+from pipeline.runtime.lines import MAX_ROW_BYTES, Line, read_lines, utf8_stream
+from pipeline.runtime.rows import Reject, RejectCode, Row, printable
+
+STDIN = "-"
+_JSON_WHITE_SPACE = b" \t\r\n"
+
+
+class InputFormat(StrEnum):
+    """How a file's bytes become rows."""
+
+    TEXT = "text"
+    """The whole file is one review."""
+    LINES = "lines"
+    """Each line is one review."""
+    CSV = "csv"
+    TSV = "tsv"
+    JSONL = "jsonl"
+
+
+_BY_SUFFIX = {
+    ".txt": InputFormat.TEXT,
+    ".csv": InputFormat.CSV,
+    ".tsv": InputFormat.TSV,
+    ".jsonl": InputFormat.JSONL,
+    ".ndjson": InputFormat.JSONL,
+}
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How inputs are to be read, the same for all inputs of a run."""
+
+    input_format: InputFormat | None = None
+    """None: by each file's suffix; ``.txt`` is one review, standard input is lines."""
+    text_column: str = "text"
+    """Column, or JSON key, that holds the review."""
+    id_column: str | None = None
+    """Column, or JSON key, that names the row; None: ``id`` where there is one."""
+    delimiter: str | None = None
+    """One character between columns; None: a comma for CSV, a tab for TSV."""
+    encoding: str | None = None
+    """None: UTF-8, or UTF-16 where a file begins with its byte-order mark."""
+
+
+@dataclass
+class ReadTally:
+    """What was read without becoming a row."""
+
+    blank_lines: int = 0
+
+
+def check_inputs(inputs: Sequence[str], options: ReadOptions) -> None:
+    """Refuse what cannot work before anything is scored.
+
+    Raises:
+        UsageError: If an input is not there, has a format that is not known, is a folder without
+            ``.txt`` files, or lacks the text column (or has it twice).
+    """
+    if options.delimiter is not None and len(options.delimiter.encode()) != 1:
+        msg = f"the delimiter is {options.delimiter!r}; it has to be one ASCII character"
+        raise UsageError(msg)
+    if options.encoding is not None and not _is_text_encoding(options.encoding):
+        msg = f"{options.encoding!r} is no text encoding that Python knows (try utf-8, latin-1, cp1252)"
+        raise UsageError(msg)
+    if inputs.count(STDIN) > 1:
+        msg = "standard input (-) is named twice; it can be read once"
+        raise UsageError(msg)
+    for name in inputs:
+        _check_input(name, options)
+
+
+def _is_text_encoding(name: str) -> bool:
+    try:
+        return isinstance(codecs.decode(b"", name), str)
+    except (LookupError, ValueError):
+        return False
+
+
+def _check_input(name: str, options: ReadOptions) -> None:
+    if name == STDIN:
+        return
+    path = Path(name)
+    if not os.path.lexists(path):
+        msg = f"{printable(name)} is not there"
+        raise UsageError(msg)
+    if path.is_dir():
+        if not _text_files(path):
+            msg = f"{printable(name)} holds no .txt files (one review per file); name its files instead"
+            raise UsageError(msg)
+        return
+    chosen = _format_of(name, options)
+    if chosen in (InputFormat.CSV, InputFormat.TSV) and path.is_file():
+        try:
+            with _open_utf8(name, options) as stream:
+                next(_delimited_rows(name, stream, chosen, options), None)
+        except (OSError, UnicodeError):
+            return  # It becomes a reject when its turn comes; the other inputs are scored.
+
+
+def read_rows(
+    inputs: Iterable[str], options: ReadOptions, tally: ReadTally | None = None
+) -> Iterator[Row | Reject]:
+    """Yield every row of every input in order, and a reject for what cannot be one.
+
+    A file that cannot be opened or decoded costs itself (a reject with row 0 or with the row
+    reached), not the run.
+
+    Raises:
+        UsageError: If standard input lacks its text column.
+        InputOutputError: If standard input breaks off.
+    """
+    tally = tally or ReadTally()
+    for name in inputs:
+        if name != STDIN and Path(name).is_dir():
+            for path in _text_files(Path(name)):
+                yield from _read_input(str(path), InputFormat.TEXT, options, tally)
+        else:
+            yield from _read_input(name, _format_of(name, options), options, tally)
+
+
+def _text_files(folder: Path) -> list[Path]:
+    try:
+        return sorted(
+            (path for path in folder.iterdir() if path.suffix == ".txt"),
+            key=lambda path: os.fsencode(path.name),
+        )
+    except OSError as error:
+        msg = f"{printable(str(folder))} cannot be listed: {error.strerror}"
+        raise InputOutputError(msg) from error
+
+
+def _format_of(name: str, options: ReadOptions) -> InputFormat:
+    if options.input_format is not None:
+        return options.input_format
+    if name == STDIN:
+        return InputFormat.LINES
+    suffix = Path(name).suffix.lower()
+    if suffix in _BY_SUFFIX:
+        return _BY_SUFFIX[suffix]
+    known = ", ".join(_BY_SUFFIX)
+    msg = (
+        f"{printable(name)} has no suffix of a known format ({known}); "
+        f"--input-format says what it is"
+    )
+    raise UsageError(msg)
+
+
+def _read_input(
+    name: str, chosen: InputFormat, options: ReadOptions, tally: ReadTally
+) -> Iterator[Row | Reject]:
+    source = name_without_loss(name)
+    last_row = 0
+    try:
+        with _open_utf8(name, options) as stream:
+            if chosen is InputFormat.TEXT:
+                rows: Iterator[Row | Reject] = _whole_text(name, stream)
+            elif chosen is InputFormat.LINES:
+                rows = _line_rows(name, stream, tally)
+            elif chosen is InputFormat.JSONL:
+                rows = _json_rows(name, stream, options, tally)
+            else:
+                rows = _delimited_rows(name, stream, chosen, options)
+            for row in rows:
+                last_row = row.row
+                yield row
+    except UnicodeError as error:
+        message = f"cannot be read on as {options.encoding or 'UTF-16'}: {error}"
+        yield Reject(source, last_row + 1, RejectCode.INVALID_ENCODING, message)
+    except OSError as error:
+        if name == STDIN:
+            msg = f"standard input cannot be read: {error.strerror or error}"
+            raise InputOutputError(msg) from error
+        yield Reject(source, 0, RejectCode.UNREADABLE, error.strerror or str(error))
+    except _NotAFile as error:
+        yield Reject(source, 0, RejectCode.NOT_A_FILE, str(error))
+
+
+class _NotAFile(Exception):
+    """A name that opening could block on."""
+
+
+@contextmanager
+def _open_utf8(name: str, options: ReadOptions) -> Iterator[io.BufferedReader]:
+    if name == STDIN:
+        yield utf8_stream(cast(io.BufferedReader, sys.stdin.buffer), options.encoding)
+        return
+    # O_NONBLOCK: opening a FIFO that nobody writes to must not wait.
+    descriptor = os.open(name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(descriptor, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            msg = "neither a file nor a folder (pipe it to standard input instead)"
+            raise _NotAFile(msg)
+        yield utf8_stream(stream, options.encoding)
+
+
+def name_without_loss(name: str) -> str:
+    """Give a file's name as text that can be written as UTF-8; other bytes become ``\\xNN``."""
+    return os.fsencode(name).decode(errors="backslashreplace") if name != STDIN else name
+
+
+def _whole_text(name: str, stream: BinaryIO) -> Iterator[Row | Reject]:
+    content = stream.read(MAX_ROW_BYTES + 1)
+    is_whole = len(content) <= MAX_ROW_BYTES
+    line = Line(1, 0, content if is_whole else None, b"")
+    yield _text_row(name_without_loss(name), 1, line, review_id=name_without_loss(Path(name).stem))
+
+
+def _line_rows(name: str, stream: BinaryIO, tally: ReadTally) -> Iterator[Row | Reject]:
+    source, row = name_without_loss(name), 0
+    for line in read_lines(stream):
+        if line.content == b"":
+            tally.blank_lines += 1
+            continue
+        row += 1
+        yield _text_row(source, row, line)
+
+
+def _text_row(source: str, row: int, line: Line, review_id: str | None = None) -> Row | Reject:
+    """Decode one row's bytes, or say why they are no text."""
+    if line.content is None:
+        message = f"longer than {MAX_ROW_BYTES:,} bytes"
+        return Reject(source, row, RejectCode.TOO_LONG, message, line.number)
+    if b"\0" in line.content:
+        return Reject(source, row, RejectCode.BINARY, "holds a NUL byte", line.number)
+    try:
+        return Row(source, row, review_id, line.content.decode())
+    except UnicodeDecodeError as error:
+        message = f"not UTF-8 at byte {line.offset + error.start} (--encoding reads other encodings)"
+        return Reject(source, row, RejectCode.INVALID_ENCODING, message, line.number)
+
+
+def _json_rows(
+    name: str, stream: BinaryIO, options: ReadOptions, tally: ReadTally
+) -> Iterator[Row | Reject]:
+    source, row = name_without_loss(name), 0
+    for line in read_lines(stream):
+        if line.content is not None and not line.content.strip(_JSON_WHITE_SPACE):
+            tally.blank_lines += 1
+            continue
+        row += 1
+        read = _text_row(source, row, line)
+        yield _json_row(read, line.number, options) if isinstance(read, Row) else read
+
+
+def _json_row(read: Row, line: int, options: ReadOptions) -> Row | Reject:
+    def reject(code: RejectCode, message: str) -> Reject:
+        return Reject(read.source, read.row, code, message, line)
+
+    try:
+        record: Any = json.loads(read.text)
+    except (ValueError, RecursionError) as error:
+        return reject(RejectCode.BAD_JSON, printable(str(error)))
+    if not isinstance(record, dict):
+        return reject(RejectCode.BAD_JSON, f"a JSON {type(record).__name__}, not an object")
+    text = record.get(options.text_column)
+    if not isinstance(text, str):
+        found = "missing" if options.text_column not in record else f"a {type(text).__name__}"
+        message = f"{printable(options.text_column)!r} is {found}, not a string"
+        return reject(RejectCode.TEXT_NOT_STRING, message)
+    found_id = record.get(options.id_column or "id")
+    review_id = found_id if isinstance(found_id, str | None) else json.dumps(found_id)
+    try:
+        (text + (review_id or "")).encode()
+    except UnicodeEncodeError:
+        return reject(RejectCode.LONE_SURROGATE, "holds half of a surrogate pair")
+    return Row(read.source, read.row, review_id, text)
+
+
+def _delimited_rows(
+    name: str, stream: BinaryIO, chosen: InputFormat, options: ReadOptions
+) -> Iterator[Row | Reject]:
+    source = name_without_loss(name)
+    delimiter = options.delimiter or ("\t" if chosen is InputFormat.TSV else ",")
+    records = read_records(stream, delimiter)
+    header = next(records, None)
+    if header is None or header.fields is None:
+        why = "is empty" if header is None else f"has a header that cannot be read: {header.message}"
+        msg = f"{printable(name)} {why}; the first line has to name the columns"
+        raise UsageError(msg)
+    text_at, id_at = _find_columns(name, header.fields, options)
+    for row, record in enumerate(records, start=1):
+        if record.fields is None:
+            code = record.code or RejectCode.UNCLOSED_QUOTE
+            yield Reject(source, row, code, record.message, record.line)
+        elif len(record.fields) != len(header.fields):
+            message = f"{len(record.fields)} columns, the header has {len(header.fields)}"
+            yield Reject(source, row, RejectCode.COLUMN_COUNT, message, record.line)
+        else:
+            review_id = None if id_at is None else record.fields[id_at]
+            yield Row(source, row, review_id, record.fields[text_at])
+
+
+def _find_columns(name: str, columns: list[str], options: ReadOptions) -> tuple[int, int | None]:
+    wanted = {"text": options.text_column, "id": options.id_column or "id"}
+    found = ", ".join(printable(column) for column in columns)
+    for option, column in wanted.items():
+        is_needed = option == "text" or options.id_column is not None
+        count = columns.count(column)
+        if count > 1 or (count == 0 and is_needed):
+            how_often = "twice" if count else "not"
+            msg = (
+                f"{printable(name)} has the column {column!r} {how_often}; its columns are: {found} "
+                f"(--{option}-column names the one to use)"
+            )
+            raise UsageError(msg)
+    return columns.index(wanted["text"]), columns.index(wanted["id"]) if wanted["id"] in columns else None

@@ -1,0 +1,114 @@
+"""Evaluate: measure the network on the test split, and refuse it if it is not fit to ship."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.corpora.splits import load_split
+from pipeline.gates import Gate, require
+from pipeline.metrics import SplitFacts, choose_threshold, measure, quality_gates
+from pipeline.networks.recurrent import load_network, predict_scores
+from pipeline.recipe import Recipe
+from pipeline.reports import Acquired, Evaluated, Prepared, Trained
+from pipeline.workspace import Done, Workspace
+
+
+def evaluate(
+    workspace: Workspace,
+    recipe: Recipe,
+    acquired: Done[Acquired],
+    prepared: Done[Prepared],
+    trained: Done[Trained],
+) -> Done[Evaluated]:
+    """Score the test split with Keras, measure, write the evaluation, and judge.
+
+    Raises:
+        GateError: If a gate refuses the network; the evaluation can be read all the same.
+    """
+    done = workspace.run_stage(
+        "evaluate",
+        recipe.name,
+        partial(_evaluate, recipe, acquired.report, prepared, trained),
+        report_type=Evaluated,
+        settings={
+            "text": recipe.text.model_dump(),
+            "network": recipe.network.model_dump(),
+            "evaluation": recipe.evaluation.model_dump(),
+            "gates": recipe.gates.model_dump(),
+            "corpus": [acquired.report.corpus, acquired.report.provenance],
+        },
+        inputs=prepared.pick(Prepared.VALIDATION, Prepared.TEST) | trained.pick(Trained.WEIGHTS),
+    )
+    require([Gate(**gate) for gate in done.report.gates], report=done[Evaluated.PAGE])
+    return done
+
+
+def _evaluate(
+    recipe: Recipe, acquired: Acquired, prepared: Done[Prepared], trained: Done[Trained], folder: Path
+) -> Evaluated:
+    model = load_network(recipe.text, recipe.network, trained[Trained.WEIGHTS])
+    threshold = recipe.evaluation.threshold
+    if threshold == "validation":
+        validation = load_split(prepared[Prepared.VALIDATION])
+        scores = predict_scores(model, validation.ids)
+        threshold = choose_threshold(scores, validation.labels) if np.isfinite(scores).all() else 0.5
+    test = load_split(prepared[Prepared.TEST])
+    scores = predict_scores(model, test.ids)
+    gates = quality_gates(scores, test.labels, threshold, recipe.gates)
+    facts = SplitFacts(test.lengths, test.unknown)
+    metrics = measure(scores, test.labels, threshold, facts) if np.isfinite(scores).all() else {}
+    report = Evaluated(threshold, metrics, [gate.to_record() for gate in gates])
+    (folder / Evaluated.METRICS).write_text(json.dumps(metrics, indent=2) + "\n", "utf-8")
+    (folder / Evaluated.PAGE).write_text(_page(recipe, acquired, metrics, gates), "utf-8")
+    return report
+
+
+def _page(recipe: Recipe, acquired: Acquired, metrics: dict[str, Any], gates: list[Gate]) -> str:
+    lines = [f"# Evaluation: recipe {recipe.name}, corpus {acquired.corpus} ({acquired.provenance})", ""]
+    if metrics:
+        lines += _figures(metrics)
+    lines += ["## Gates", "", "| gate | passed | figure | limit | |", "|---|---|---:|---|---|"]
+    for gate in gates:
+        figure = "" if gate.figure is None else f"{gate.figure:.6g}"
+        lines.append(f"| {gate.name} | {'yes' if gate.passed else '**NO**'} | {figure} | {gate.limit} | {gate.message} |")
+    return "\n".join(lines) + "\n"
+
+
+def _figures(metrics: dict[str, Any]) -> list[str]:
+    low, high = metrics["accuracy_interval"]
+    confusion = metrics["confusion"]
+    lines = [
+        f"On {metrics['reviews']:,} test reviews, {metrics['positive_share']:.1%} of them positive; a review is "
+        f"called positive from a score of {metrics['threshold']:g}.",
+        "",
+        "| measure | value |",
+        "|---|---:|",
+        f"| Accuracy | {metrics['accuracy']:.4f} |",
+        f"| … 95 % interval (Wilson) | {low:.4f} to {high:.4f} |",
+        f"| Accuracy at a threshold of 0.5 | {metrics['accuracy_at_half']:.4f} |",
+        f"| Area under the ROC curve | {metrics['auc']:.4f} |",
+        f"| Log-loss, nats | {metrics['log_loss']:.4f} |",
+        f"| Brier score | {metrics['brier_score']:.4f} |",
+        f"| Expected calibration error, 10 bins | {metrics['calibration_error']:.4f} |",
+        "",
+        "| | called negative | called positive |",
+        "|---|---:|---:|",
+        f"| negative | {confusion['true_negative']:,} | {confusion['false_positive']:,} |",
+        f"| positive | {confusion['false_negative']:,} | {confusion['true_positive']:,} |",
+        "",
+    ]
+    for title, key in (("By length", "by_length"), ("By share of unknown words", "by_unknown_share")):
+        lines += [f"## {title}", "", "| | reviews | accuracy | 95 % interval |", "|---|---:|---:|---|"]
+        for bucket in metrics[key]:
+            bucket_low, bucket_high = bucket["accuracy_interval"]
+            lines.append(
+                f"| {bucket['bucket']} | {bucket['reviews']:,} | {bucket['accuracy']:.4f} "
+                f"| {bucket_low:.4f} to {bucket_high:.4f} |"
+            )
+        lines.append("")
+    return lines

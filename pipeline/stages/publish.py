@@ -1,0 +1,178 @@
+"""Publish: the bundle in its place, whole, and promoted if nothing better is."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from pipeline.corpora.corpus import Provenance
+from pipeline.errors import BundleError
+from pipeline.gates import Gate, require
+from pipeline.golden import golden_reviews
+from pipeline.promotion import degradation_gate, promote, promoted_manifest, promotion_lock
+from pipeline.recipe import Recipe
+from pipeline.reports import Acquired, Compared, Evaluated, Exported, Prepared, Published, Trained
+from pipeline.runtime.bundle import (
+    CARD,
+    FORMAT_VERSION,
+    GOLDEN,
+    MANIFEST,
+    MODEL,
+    FileRecord,
+    Manifest,
+    open_bundle,
+    write_golden,
+)
+from pipeline.runtime.durable import sync_folder, write_durably
+from pipeline.runtime.scorer import Scorer
+from pipeline.runtime.self_test import run_self_test, score_golden
+from pipeline.workspace import Done, Workspace, code_of
+
+
+def publish(
+    workspace: Workspace,
+    recipe: Recipe,
+    acquired: Done[Acquired],
+    prepared: Done[Prepared],
+    evaluated: Done[Evaluated],
+    exported: Done[Exported],
+    compared: Done[Compared],
+) -> Published:
+    """Put the bundle together, judge it against the promoted one, publish and promote it.
+
+    Done every time, since it depends on what is promoted now; a bundle that is already published
+    is used as it is. Two runs at once compare and promote one after the other.
+
+    Raises:
+        GateError: If a gate refuses; nothing was published then.
+        BundleError: If the bundle fails its own self-test.
+    """
+    gates = [Gate(**gate) for gate in (*evaluated.report.gates, *compared.report.gates)]
+    require(gates, report=evaluated[Evaluated.PAGE])
+    files = _make_files(exported)
+    manifest = _make_manifest(recipe, acquired, prepared, evaluated, exported, compared, files)
+    bundle = workspace.bundles / recipe.name / manifest.digest[:12]
+    with promotion_lock(workspace):
+        promoted = promoted_manifest(workspace)
+        gate = degradation_gate(manifest, promoted, recipe.gates)
+        require([gate], report=evaluated[Evaluated.PAGE])
+        _put_in_place(bundle, files | {MANIFEST: manifest.to_bytes()})
+        note = _reason_to_wait(manifest, promoted)
+        if note is None:
+            if promoted is None or promoted.digest != manifest.digest:
+                promote(workspace, bundle, manifest)
+            note = "promoted: artifacts/current names it"
+            note = note.replace("artifacts", str(workspace.root))
+    is_promoted = note.startswith("promoted")
+    return Published(str(bundle), manifest.digest, is_promoted, note, [each.to_record() for each in (*gates, gate)])
+
+
+def _reason_to_wait(manifest: Manifest, promoted: Manifest | None) -> str | None:
+    """A network that learnt from made-up reviews never takes the place of one that learnt from real ones."""
+    synthetic = Provenance.SYNTHETIC.value
+    if promoted and manifest.corpus["provenance"] == synthetic != promoted.corpus["provenance"]:
+        return "NOT promoted: it learnt from synthetic reviews, and the promoted one from real ones"
+    return None
+
+
+def _make_files(exported: Done[Exported]) -> dict[str, bytes]:
+    model = exported[Exported.MODEL]
+    scorer = Scorer.load(model)
+    reviews = golden_reviews(scorer.tokenizer.words, scorer.facts.text_rule.max_length)
+    golden = write_golden([score_golden(scorer, review) for review in reviews])
+    return {MODEL: model.read_bytes(), GOLDEN: golden}
+
+
+def _make_manifest(
+    recipe: Recipe,
+    acquired: Done[Acquired],
+    prepared: Done[Prepared],
+    evaluated: Done[Evaluated],
+    exported: Done[Exported],
+    compared: Done[Compared],
+    files: dict[str, bytes],
+) -> Manifest:
+    """Describe a bundle, and add its card, which is written from the description, to its files."""
+    packages: dict[str, str] = {}
+    for stage in ("prepare", "train", "evaluate", "export", "check_parity"):
+        packages |= code_of(f"pipeline.stages.{stage}")["packages"]
+    description: dict[str, Any] = {
+        "format_version": FORMAT_VERSION,
+        "recipe": recipe.model_dump(mode="json"),
+        "corpus": {
+            "name": acquired.report.corpus,
+            "provenance": acquired.report.provenance,
+            "archives": acquired.report.archives,
+            "train_sha256": prepared.digests[Prepared.TRAIN],
+            "test_sha256": acquired.digests[Acquired.TEST],
+            "reviews": prepared.report.reviews,
+        },
+        "packages": packages,
+        "metrics": evaluated.report.metrics,
+        "gates": [*evaluated.report.gates, *compared.report.gates],
+        "parity": compared.report.parity,
+        "operators": exported.report.operators,
+    }
+    files[CARD] = _card(recipe, description).encode()
+    records = {
+        name: FileRecord(hashlib.sha256(content).hexdigest(), len(content))
+        for name, content in sorted(files.items())
+    }
+    return Manifest(**description, files=records).sealed()
+
+
+def _card(recipe: Recipe, description: dict[str, Any]) -> str:
+    metrics, corpus, parity = description["metrics"], description["corpus"], description["parity"]
+    low, high = metrics["accuracy_interval"]
+    warning = {
+        Provenance.SYNTHETIC.value: "\n**Made from synthetic reviews: it shows the way, and judges nothing real.**\n",
+        Provenance.UNVERIFIED.value: "\n**The reviews it learnt from are unverified: no published checksum vouches for them.**\n",
+    }.get(corpus["provenance"], "")
+    return f"""# {recipe.name}: scores reviews as {recipe.corpus.negative} or {recipe.corpus.positive}
+
+{recipe.description}
+{warning}
+- **Network**: embedding {recipe.network.embedding_size}, {recipe.network.cell} recurrent cell with
+  {recipe.network.units} units, one sigmoid; the last {recipe.text.max_length} ids of a review, {recipe.text.num_words:,} ids.
+- **Learnt from**: {corpus["reviews"]["train"]:,} reviews of the corpus `{corpus["name"]}` ({corpus["provenance"]}).
+- **Accuracy**: {metrics["accuracy"]:.4f} on {metrics["reviews"]:,} test reviews (95 % interval {low:.4f} to {high:.4f}),
+  area under the ROC curve {metrics["auc"]:.4f}, calibration error {metrics["calibration_error"]:.4f}.
+- **Parity**: the ONNX graph's scores are the trained network's within {parity["largest"]:.1e} on {parity["rows"]:,} rows.
+- **Golden rows** are made up by the project; no review that was learnt from is in this folder. The vocabulary in
+  `model.onnx` does come from those reviews.
+
+Score with it: `resenha score reviews.csv --bundle FOLDER`. Test it on your machine: `resenha verify FOLDER`.
+Do not use it to judge people, or texts unlike those it learnt from.
+"""
+
+
+def _put_in_place(bundle: Path, files: dict[str, bytes]) -> None:
+    """Write a bundle under a temporary name, test it, and rename it; one that is there and whole stays."""
+    temporary = bundle.with_name(f".{bundle.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        for name, content in files.items():
+            write_durably(temporary / name, content)
+        opened = open_bundle(temporary)
+        run_self_test(opened, Scorer(opened))
+        if bundle.exists() and not _is_whole(bundle):
+            rotten = bundle.with_name(f".{bundle.name}.{os.getpid()}.rotten")
+            bundle.rename(rotten)
+            shutil.rmtree(rotten)
+        if not bundle.exists():
+            temporary.rename(bundle)
+            sync_folder(bundle.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _is_whole(bundle: Path) -> bool:
+    try:
+        open_bundle(bundle)
+    except BundleError:
+        return False
+    return True
