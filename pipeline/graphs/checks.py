@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+import numpy as np
 import onnx
+from numpy.typing import NDArray
 
 from pipeline.errors import BundleError
 
@@ -52,6 +54,16 @@ def check_graph(model: onnx.ModelProto) -> dict[str, int]:
         msg = f"the graph holds operators that are not allowed: {', '.join(foreign)}"
         raise BundleError(msg)
     return dict(sorted(counts.items()))
+
+
+def float_weights(model: onnx.ModelProto) -> list[NDArray[np.float32]]:
+    """Give every float32 weight of a graph and its subgraphs."""
+    return [
+        onnx.numpy_helper.to_array(tensor)
+        for graph in _graphs(model.graph)
+        for tensor in graph.initializer
+        if tensor.data_type == onnx.TensorProto.FLOAT
+    ]
 
 
 def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:

@@ -75,3 +75,8 @@ class Score:
 def printable(text: str) -> str:
     """Escape what could hide, reorder or break a line of a message."""
     return _UNSAFE_TO_PRINT.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def printable_message(text: str) -> str:
+    """Escape a message of several lines, line by line."""
+    return "\n".join(printable(line) for line in text.split("\n"))

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from pipeline.corpora.splits import load_reviews, load_split, load_words
 from pipeline.gates import Gate, require
+from pipeline.graphs.checks import float_weights
 from pipeline.networks.keras_text import keras_padded_ids
 from pipeline.networks.recurrent import load_network, predict_scores
 from pipeline.recipe import GateSettings, Recipe
@@ -83,6 +85,7 @@ def _compare(
     parity["padding_only"] = float(abs(of_padding).max())
     nearest = np.argsort(abs(expected - scorer.threshold), kind="stable")[:_IN_COMPANY]
     gates += [
+        _weights_gate(model.get_weights(), exported[Exported.MODEL]),
         _padding_gate(parity["padding_only"], recipe.gates),
         _company_gate([rows.texts[place] for place in nearest], exported[Exported.MODEL], recipe.gates),
     ]
@@ -181,6 +184,26 @@ def judge_scores(
     ]
 
 
+def _weights_gate(weights: Sequence[NDArray[np.float32]], graph: Path) -> Gate:
+    """Look for every trained value in the graph, bit for bit, as often as it occurs.
+
+    Converters reorder gates and transpose matrices, so places are not compared; a value in the
+    wrong place moves a score. A rare word's value moves no score by much, so it is looked for here.
+    """
+    wanted, times = np.unique(_bits(weights), return_counts=True)
+    held, there = np.unique(_bits(float_weights(onnx.load(graph))), return_counts=True)
+    place = np.minimum(np.searchsorted(held, wanted), len(held) - 1)
+    missing = int(np.maximum(times - np.where(held[place] == wanted, there[place], 0), 0).sum())
+    message = f"every one of {int(times.sum()):,} trained values stands in the graph bit for bit"
+    if missing:
+        message = f"{missing:,} of {int(times.sum()):,} trained values do not stand in the graph: it is not this network's"
+    return Gate("weights", missing == 0, float(missing), "0 missing values", message)
+
+
+def _bits(arrays: Sequence[NDArray[np.float32]]) -> NDArray[np.uint32]:
+    return np.concatenate([np.ascontiguousarray(array).ravel() for array in arrays]).view(np.uint32)
+
+
 def _score_padding(scorer: Scorer, longest: int) -> NDArray[np.float32]:
     """Score rows of nothing but padding, of several lengths."""
     lengths = {1, 2, max(1, longest - 1), longest}
@@ -208,6 +231,6 @@ def _company_gate(texts: Sequence[str], model: Path, limits: GateSettings) -> Ga
             difference = float(abs(found - reference).max()) if found.shape == reference.shape else np.inf
             if difference > largest:
                 largest, where = difference, f"batches of {size}, {threads}"
-    tolerance = limits.company_tolerance
+    tolerance = limits.parity_tolerance
     message = f"{len(texts):,} rows nearest the threshold, batches of {', '.join(map(str, BATCH_SIZES))}, one thread and many; most in: {where}"
     return Gate("company", largest <= tolerance, largest, f"at most {tolerance:.0e}", message)
