@@ -41,14 +41,13 @@ def _as_task(verb: Callable[..., Any]) -> Callable[..., Any]:
 
     name = verb.__name__
     made: Callable[..., Any] = task(
-        run,
         name=name,
         task_run_name=name,
         description=(verb.__doc__ or "").partition("\n")[0],
         cache_policy=NO_CACHE,
         persist_result=False,
         timeout_seconds=_TIME_LIMITS.get(name),
-    )
+    )(run)
     return made
 
 
@@ -93,7 +92,7 @@ def build_bundle(
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @chain_options
 def main(**parameters: Any) -> None:
-    """Run the flow build-bundle for RECIPE in this process, without a server to start.
+    r"""Run the flow build-bundle for RECIPE in this process, without a server to start.
 
     \b
     Examples:
@@ -101,13 +100,15 @@ def main(**parameters: Any) -> None:
       python -m flows.build_bundle seed --corpus imdb --archive imdb.npz
     """
     try:
-        state: State[Any] = build_bundle(**parameters, return_state=True)
+        state: Any = build_bundle(**parameters, return_state=True)
         click.echo(state.result())
     except ResenhaError as error:
         click.echo(f"resenha: {printable_message(str(error))}", err=True)
         sys.exit(error.exit_status)
     except KeyboardInterrupt:
-        click.echo("resenha: interrupted; what was finished is kept, the same command goes on from there", err=True)
+        click.echo(
+            "resenha: interrupted; what was finished is kept, the same command goes on from there", err=True
+        )
         sys.exit(InterruptedRun.exit_status)
 
 

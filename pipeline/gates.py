@@ -44,5 +44,8 @@ def require(gates: Iterable[Gate], *, report: object) -> None:
     refused = [gate for gate in gates if not gate.passed]
     if refused:
         reasons = "\n".join(f"  gate {gate}" for gate in refused)
-        msg = f"refused, nothing was published and artifacts/current is as it was:\n{reasons}\n  figures: {report}"
+        msg = (
+            f"refused, nothing was published and artifacts/current is as it was:\n{reasons}\n"
+            f"  figures: {report}"
+        )
         raise GateError(msg)

@@ -133,7 +133,8 @@ def quality_gates(scores: Scores, labels: Labels, threshold: float, limits: Gate
     finite = Gate(
         "finite", broken == 0, float(broken), "0 scores that are no numbers",
         "every score is a number" if broken == 0 else
-        f"{broken:,} of {len(scores):,} scores are NaN or infinite: training diverged; lower training.learning_rate",
+        f"{broken:,} of {len(scores):,} scores are NaN or infinite: training diverged; "
+        f"lower training.learning_rate",
     )  # fmt: skip
     if broken:
         return [finite]
@@ -185,4 +186,6 @@ def _chance_gate(low: float, labels: Labels, limits: GateSettings) -> Gate:
         else f"even if luck was bad, the accuracy may be {low:.4f}, and always saying one label has "
         f"{_chance(labels):.4f}: the network has learnt nothing that helps"
     )
-    return Gate("above_chance", low > limit, low, f"lower end of the 95 % interval above {limit:.4f}", message)
+    return Gate(
+        "above_chance", low > limit, low, f"lower end of the 95 % interval above {limit:.4f}", message
+    )

@@ -39,14 +39,15 @@ def degradation_gate(candidate: Manifest, promoted: Manifest | None, limits: Gat
     """Compare a candidate's accuracy with the promoted bundle's on the same test reviews."""
     name, limit = "not_worse", f"at most {limits.max_degradation:g} below the promoted bundle"
     if promoted is None:
-        return Gate(name, True, None, limit, "nothing is promoted yet")
+        return Gate(name, passed=True, figure=None, limit=limit, message="nothing is promoted yet")
     if candidate.corpus["test_sha256"] != promoted.corpus["test_sha256"]:
-        return Gate(name, True, None, limit, "the promoted bundle was measured on other test reviews")
+        other = "the promoted bundle was measured on other test reviews"
+        return Gate(name, passed=True, figure=None, limit=limit, message=other)
     lost = promoted.metrics["accuracy"] - candidate.metrics["accuracy"]
     figures = f"accuracy {candidate.metrics['accuracy']:.4f}, promoted {promoted.metrics['accuracy']:.4f}"
     is_worse = lost > limits.max_degradation
     hint = "; if that is meant, raise gates.max_degradation in the recipe" if is_worse else ""
-    return Gate(name, not is_worse, lost, limit, f"{figures}{hint}")
+    return Gate(name, passed=not is_worse, figure=lost, limit=limit, message=f"{figures}{hint}")
 
 
 def promote(workspace: Workspace, bundle: Path, manifest: Manifest) -> None:

@@ -7,7 +7,7 @@ import re
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -126,6 +126,14 @@ class Recipe(_Settings):
     evaluation: EvaluationSettings = EvaluationSettings()
     gates: GateSettings = GateSettings()
 
+    def to_record(self) -> dict[str, Any]:
+        """Give the recipe as JSON can hold it; of a user's paths, the last name only."""
+        record = self.model_dump(mode="json")
+        for key in ("train", "test"):
+            if record["corpus"][key] is not None:
+                record["corpus"][key] = Path(record["corpus"][key]).name
+        return record
+
     @property
     def text_rule(self) -> TextRule:
         """The text rule as the runtime takes it."""
@@ -136,7 +144,9 @@ class Recipe(_Settings):
 def shipped_recipes() -> list[str]:
     """Name the recipes that come with the project."""
     folder = resources.files("pipeline") / "recipes"
-    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    return sorted(
+        entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")
+    )
 
 
 def load_recipe(name: str) -> Recipe:
@@ -182,7 +192,10 @@ def parse_recipe(name: str, content: str, *, folder: Path | None = None) -> Reci
         msg = f"recipe {name} is not TOML: {error}"
         raise RecipeError(msg) from error
     except ValidationError as error:
-        problems = "; ".join(_describe(problem["loc"], problem["msg"], problem["type"], problem["input"]) for problem in error.errors())
+        problems = "; ".join(
+            _describe(problem["loc"], problem["msg"], problem["type"], problem["input"])
+            for problem in error.errors()
+        )
         msg = f"recipe {name}: {problems}"
         raise RecipeError(msg) from error
     return _with_paths_from(folder, recipe) if folder else recipe

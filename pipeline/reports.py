@@ -23,7 +23,8 @@ class Acquired:
     WORDS = "words.txt"
 
     def __str__(self) -> str:
-        return f"{self.corpus} ({self.provenance}), {self.train_reviews:,} reviews to learn from, {self.test_reviews:,} to test"
+        counts = f"{self.train_reviews:,} reviews to learn from, {self.test_reviews:,} to test"
+        return f"{self.corpus} ({self.provenance}), {counts}"
 
 
 @dataclass(frozen=True)

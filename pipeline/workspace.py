@@ -69,7 +69,6 @@ class Workspace:
 
     root: Path
 
-
     @property
     def cache(self) -> Path:
         """Where downloads are kept."""
@@ -108,7 +107,9 @@ class Workspace:
         Raises:
             InputOutputError: If the folder cannot be written.
         """
-        key = fingerprint({"settings": settings, "inputs": inputs, **code_of(f"{_PROJECT}.stages.{stage}")})[:16]
+        key = fingerprint({"settings": settings, "inputs": inputs, **code_of(f"{_PROJECT}.stages.{stage}")})[
+            :16
+        ]
         home = self.root / "runs" / recipe / stage
         final = home / key
         if (found := _read_done(final, stage, report_type)) is not None:

@@ -24,7 +24,7 @@ _READER_GONE = 141
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="resenha")
 def resenha() -> None:
-    """Score reviews with a proven recurrent network, on any machine with a CPU.
+    r"""Score reviews with a proven recurrent network, on any machine with a CPU.
 
     \b
     Examples:

@@ -36,17 +36,41 @@ class _Destination:
 
 @click.command(short_help="Score review files.")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@click.option("-o", "--output", default="-", metavar="PATH", help="File to write, whole or not at all; - is standard output.  [default: -]")
+@click.option(
+    "-o",
+    "--output",
+    default="-",
+    metavar="PATH",
+    help="File to write, whole or not at all; - is standard output.  [default: -]",
+)
 @click.option("-b", "--bundle", type=click.Path(path_type=Path), envvar="RESENHA_BUNDLE", help=BUNDLE_HELP)
-@click.option("--input-format", type=click.Choice(["text", "lines", "csv", "tsv", "jsonl"]), help="How to read every input.  [default: by suffix; - is lines]")
+@click.option(
+    "--input-format",
+    type=click.Choice(["text", "lines", "csv", "tsv", "jsonl"]),
+    help="How to read every input.  [default: by suffix; - is lines]",
+)
 @click.option("--lines", is_flag=True, help="Short for --input-format lines: each line is one review.")
 @click.option("--text-column", default="text", show_default=True, help="Column, or JSON key, of the review.")
-@click.option("--id-column", help="Column, or JSON key, that names the row.  [default: id, where there is one]")
+@click.option(
+    "--id-column", help="Column, or JSON key, that names the row.  [default: id, where there is one]"
+)
 @click.option("--delimiter", help="Character between columns.  [default: comma, or tab for .tsv]")
 @click.option("--encoding", help="Encoding of the inputs.  [default: UTF-8, or UTF-16 with a mark]")
-@click.option("--output-format", type=click.Choice(["jsonl", "csv"]), help="How to write.  [default: by suffix, else jsonl]")
-@click.option("--threshold", type=click.FloatRange(0, 1), help="Score from which a review is positive.  [default: the bundle's]")
-@click.option("--rejects", type=click.Path(path_type=Path, dir_okay=False), help="File for rows that cannot be scored, as JSON lines.")
+@click.option(
+    "--output-format",
+    type=click.Choice(["jsonl", "csv"]),
+    help="How to write.  [default: by suffix, else jsonl]",
+)
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    help="Score from which a review is positive.  [default: the bundle's]",
+)
+@click.option(
+    "--rejects",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File for rows that cannot be scored, as JSON lines.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace output files that exist.")
 @click.option("-q", "--quiet", is_flag=True, help="No summary, no progress, no list of rejects.")
 def score(
@@ -56,7 +80,7 @@ def score(
     quiet: bool,
     **options: Any,
 ) -> int:
-    """Score reviews: a line of output for every row, in the order of the input.
+    r"""Score reviews: a line of output for every row, in the order of the input.
 
     INPUT is a folder of .txt files (one review each), a .txt, .csv, .tsv or .jsonl file, or - for
     standard input (one review a line).

@@ -104,8 +104,10 @@ def data_page(
             for share in checks["train"]["length_quantiles"]
         ),
         "",
-        f"- Texts to learn from that are test reviews too: {checks['train_texts_in_test']:,}. "
-        f"Repeated texts are {'kept' if duplicates == 'keep' else 'removed'}, as the recipe says.",
+        (
+            f"- Texts to learn from that are test reviews too: {checks['train_texts_in_test']:,}. "
+            f"Repeated texts are {'kept' if duplicates == 'keep' else 'removed'}, as the recipe says."
+        ),
         f"- Used: {', '.join(f'{split} {count:,}' for split, count in counts.items())}.",
         f"- Vocabulary: {words:,} words.",
     ]

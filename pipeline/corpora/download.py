@@ -102,7 +102,8 @@ def _download(remote: Remote, path: Path, limits: Limits, stop_at: float) -> Non
                 raise DownloadError(msg)
             out.write(chunk)
         if digest.hexdigest() != expected:
-            msg = f"{size:,} bytes came with the {kind} {digest.hexdigest()[:12]}…, {expected[:12]}… is published"
+            found = digest.hexdigest()
+            msg = f"{size:,} bytes came with the {kind} {found[:12]}…, {expected[:12]}… is published"
             raise DownloadError(msg)
 
 

@@ -86,7 +86,9 @@ def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
         with zipfile.ZipFile(path) as archive:
             sizes = [archive.getinfo(f"{name}.npy").file_size for name in names]
             if max(sizes) > _MAX_MEMBER_BYTES:
-                msg = f"{path} holds {max(sizes):,} bytes in one array; at most {_MAX_MEMBER_BYTES:,} are read"
+                msg = (
+                    f"{path} holds {max(sizes):,} bytes in one array; at most {_MAX_MEMBER_BYTES:,} are read"
+                )
                 raise DataError(msg)
             return {name: read_array(archive.read(f"{name}.npy")) for name in names}
     except (OSError, zipfile.BadZipFile, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:

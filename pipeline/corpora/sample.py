@@ -32,15 +32,25 @@ _ASPECTS = (
     "lead|supporting cast|editing|story|humour|romance|set design|final scene"
 ).split("|")
 _DEGREES = ("", "rather ", "truly ", "really ", "quite ", "surprisingly ", "at times ", "utterly ")
-_PEOPLE = ("a teacher|a retired sailor|two sisters|a young doctor|an old painter|a taxi driver|a lonely "
-    "clerk|a travelling musician|a widow|a boy of ten|a detective|a cook").split("|")
-_PLACES = ("a small harbour town|the capital|a mountain village|an empty hotel|a night train|the suburbs|"
-    "a farm in the north|a crowded hospital|a desert outpost|an island").split("|")
-_EVENTS = ("finds a letter|loses everything|meets a stranger|returns after many years|hides a secret|"
-    "falls in love|is accused of a theft|takes a job nobody wants|waits for news|opens an old door").split("|")
-_TIMES = ("one winter|in the nineteen fifties|after the war|on a hot summer night|over a single weekend|"
-    "many years later|before the storm|during a strike").split("|")
-_WHO = ("my brother|everyone|the critics|a friend|the trailer|my neighbour|every poster|the man at the till").split("|")
+_PEOPLE = (
+    "a teacher|a retired sailor|two sisters|a young doctor|an old painter|a taxi driver|a lonely "
+    "clerk|a travelling musician|a widow|a boy of ten|a detective|a cook"
+).split("|")
+_PLACES = (
+    "a small harbour town|the capital|a mountain village|an empty hotel|a night train|the suburbs|"
+    "a farm in the north|a crowded hospital|a desert outpost|an island"
+).split("|")
+_EVENTS = (
+    "finds a letter|loses everything|meets a stranger|returns after many years|hides a secret|"
+    "falls in love|is accused of a theft|takes a job nobody wants|waits for news|opens an old door"
+).split("|")
+_TIMES = (
+    "one winter|in the nineteen fifties|after the war|on a hot summer night|over a single weekend|"
+    "many years later|before the storm|during a strike"
+).split("|")
+_WHO = (
+    "my brother|everyone|the critics|a friend|the trailer|my neighbour|every poster|the man at the till"
+).split("|")
 _VERDICTS = {
     1: (
         "I would see it again tomorrow.|Go and see it.|I left with a smile.|Recommended without reserve.|"
@@ -48,7 +58,8 @@ _VERDICTS = {
     ).split("|"),
     0: (
         "I want my two hours back.|Stay at home.|I left before the credits.|Save your money.|"
-        "I had forgotten it by the time I reached the bus.|One of the longest evenings I have had at the cinema."
+        "I had forgotten it by the time I reached the bus.|"
+        "One of the longest evenings I have had at the cinema."
     ).split("|"),
 }
 

@@ -57,7 +57,7 @@ def _ordered(graph: onnx.GraphProto) -> tuple[list[onnx.NodeProto], list[str]]:
         if name in producers:
             node = producers[name]
             seen.update(node.output)
-            for needed in (*node.input, *(name for inner in _inner_graphs(node) for name in _ordered(inner)[1])):
+            for needed in (*node.input, *_captured(node)):
                 visit(needed)
             nodes.append(node)
         elif name not in own:
@@ -68,42 +68,45 @@ def _ordered(graph: onnx.GraphProto) -> tuple[list[onnx.NodeProto], list[str]]:
     return nodes, captured
 
 
+def _captured(node: onnx.NodeProto) -> list[str]:
+    """Give the outer names that the graphs inside a node use."""
+    return [name for inner in _inner_graphs(node) for name in _ordered(inner)[1]]
+
+
 def _rename_graph(graph: onnx.GraphProto, names: dict[str, str], numbers: _Numbers) -> None:
     """Rename a graph's content; ``names`` maps the outer scope's names and gains this one's."""
     nodes, _ = _ordered(graph)
     weights = {tensor.name: tensor for tensor in graph.initializer}
     used: list[onnx.TensorProto] = []
 
-    def rename(name: str, kind: str) -> str:
-        if name and name not in names:
-            if name in weights:
-                kind = "weight"
-                used.append(weights[name])
-            names[name] = numbers.next(kind)
-        return names.get(name, "")
+    def rename(name: str) -> str:
+        if not name or name in names:
+            return names.get(name, "")
+        if name in weights:
+            used.append(weights[name])
+        names[name] = numbers.next("weight" if name in weights else "value")
+        return names[name]
 
     for value in graph.input:
-        value.name = rename(value.name, "value")
+        value.name = rename(value.name)
     for node in nodes:
-        node.name = numbers.next("node")
-        node.doc_string = ""
-        node.input[:] = [rename(name, "value") for name in node.input]
-        for inner in _inner_graphs(node):
-            for name in _ordered(inner)[1]:
-                rename(name, "value")
-            # A body's names hold inside it only: another body may use the same ones.
-            inner.name = numbers.next("body")
-            _rename_graph(inner, dict(names), numbers)
-        node.output[:] = [rename(name, "value") for name in node.output]
+        node.name, node.doc_string = numbers.next("node"), ""
+        node.input[:] = [rename(name) for name in node.input]
+        for name in _captured(node):
+            rename(name)
+        _rename_inner_graphs(node, names, numbers)
+        node.output[:] = [rename(name) for name in node.output]
     for value in graph.output:
-        value.name = rename(value.name, "value")
-    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del graph.node[:]
-    graph.node.extend(kept)
-    tensors = [onnx.TensorProto.FromString(tensor.SerializeToString()) for tensor in used]
-    for tensor in tensors:
+        value.name = rename(value.name)
+    for tensor in used:
         tensor.name, tensor.doc_string = names[tensor.name], ""
-    del graph.initializer[:]
-    graph.initializer.extend(tensors)
-    del graph.value_info[:]
-    graph.doc_string = ""
+    graph.CopyFrom(
+        onnx.GraphProto(name=graph.name, node=nodes, initializer=used, input=graph.input, output=graph.output)
+    )
+
+
+def _rename_inner_graphs(node: onnx.NodeProto, names: dict[str, str], numbers: _Numbers) -> None:
+    for inner in _inner_graphs(node):
+        inner.name = numbers.next("body")
+        # A body's names hold inside it only: another body may use the same ones.
+        _rename_graph(inner, dict(names), numbers)

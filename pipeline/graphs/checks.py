@@ -45,7 +45,9 @@ def check_graph(model: onnx.ModelProto) -> dict[str, int]:
         raise BundleError(msg)
     counts: Counter[str] = Counter()
     for graph in _graphs(model.graph):
-        counts.update(f"{node.domain}::{node.op_type}" if node.domain else node.op_type for node in graph.node)
+        counts.update(
+            f"{node.domain}::{node.op_type}" if node.domain else node.op_type for node in graph.node
+        )
         for tensor in graph.initializer:
             if tensor.data_location == onnx.TensorProto.EXTERNAL:
                 msg = f"the graph keeps {tensor.name} in a file of its own; a bundle's graph is one file"

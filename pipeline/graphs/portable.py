@@ -32,15 +32,15 @@ def export_portable(model: keras.Model, max_length: int) -> onnx.ModelProto:
     """
     logging.getLogger("tf2onnx").setLevel(logging.WARNING)
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32, name=INPUT)])
     def score(token_ids: tf.Tensor) -> tf.Tensor:
         missing = max_length - tf.shape(token_ids)[1]
         padded = tf.pad(token_ids, [[0, 0], [missing, 0]])
         return tf.identity(tf.reshape(model(padded, training=False), [-1]), name=OUTPUT)
 
-    converted, _ = tf2onnx.convert.from_function(
-        score, input_signature=score.input_signature, opset=OPSET
-    )
+    signature = [tf.TensorSpec([None, None], tf.int32, name=INPUT)]
+    traced = tf.function(score, input_signature=signature)
+    converted: onnx.ModelProto
+    converted, _ = tf2onnx.convert.from_function(traced, input_signature=signature, opset=OPSET)
     _name_face(converted)
     canonicalise(converted)
     return converted

@@ -16,7 +16,7 @@ def _import_quietly() -> None:
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
-        import tensorflow  # noqa: F401, PLC0415 - imported for its effect, inside the redirection
+        import tensorflow as tf  # noqa: F401 - imported for its effect, inside the redirection
     finally:
         os.dup2(kept, 2)
         os.close(kept)

@@ -25,9 +25,7 @@ class Record:
     message: str = ""
 
 
-def read_records(
-    stream: BinaryIO, delimiter: str, *, max_bytes: int = MAX_ROW_BYTES
-) -> Iterator[Record]:
+def read_records(stream: BinaryIO, delimiter: str, *, max_bytes: int = MAX_ROW_BYTES) -> Iterator[Record]:
     """Read records of UTF-8 text as RFC 4180 has them: quoted line ends, doubled quotes.
 
     A quote that is never closed, or is followed by anything but a delimiter, costs the line where

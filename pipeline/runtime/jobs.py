@@ -46,7 +46,7 @@ def score_rows(
     sink: RowSink,
     report_reject: Callable[[Reject], None],
     *,
-    advance: Callable[[int], None] = lambda _count: None,
+    advance: Callable[[int], object] = lambda _count: None,
 ) -> Summary:
     """Score every row and write the results in the order of the input.
 

@@ -67,14 +67,16 @@ def read_facts(metadata: Mapping[str, str]) -> tuple[ModelFacts, Tokenizer]:
     words = metadata[WORDS_KEY].split("\n")
     tokenizer = Tokenizer(rule, words)
     if len(tokenizer.words) != len(words):
-        msg = f"{len(words):,} words in the metadata, {len(tokenizer.words):,} fit num_words {rule.num_words:,}"
+        msg = (
+            f"{len(words):,} words in the metadata, {len(tokenizer.words):,} fit num_words {rule.num_words:,}"
+        )
         raise BundleError(msg)
     return facts, tokenizer
 
 
 def _check_ranges(facts: ModelFacts) -> None:
     rule = facts.text_rule
-    if not (isinstance(rule.num_words, int) and isinstance(rule.max_length, int)):
+    if {type(rule.num_words), type(rule.max_length)} != {int}:
         msg = "num_words and max_length have to be whole numbers"
         raise TypeError(msg)
     if rule.num_words < 5 or rule.max_length < 1 or rule.html_breaks not in ("keep", "blank"):

@@ -95,9 +95,7 @@ class Scorer:
         scores: NDArray[np.float32] = self._session.run([OUTPUT], {INPUT: token_ids})[0]
         return scores
 
-    def score_reviews(
-        self, reviews: Sequence[str], *, batch_size: int = BATCH_SIZE
-    ) -> list[Score | Refusal]:
+    def score_reviews(self, reviews: Sequence[str], *, batch_size: int = BATCH_SIZE) -> list[Score | Refusal]:
         """Score texts, in their order; a text without a word gets a refusal instead."""
         tokenized = [self.tokenizer.encode(review) for review in reviews]
         rated = [review for review in tokenized if review.tokens]
@@ -109,9 +107,7 @@ class Scorer:
             for review in tokenized
         ]
 
-    def _score_tokenized(
-        self, reviews: Sequence[TokenizedReview], batch_size: int
-    ) -> Iterator[np.float32]:
+    def _score_tokenized(self, reviews: Sequence[TokenizedReview], batch_size: int) -> Iterator[np.float32]:
         for start in range(0, len(reviews), batch_size):
             batch = [review.token_ids for review in reviews[start : start + batch_size]]
             yield from self.score_ids(pad_reviews(batch, max(map(len, batch))))

@@ -157,10 +157,7 @@ def _format_of(name: str, options: ReadOptions) -> InputFormat:
     if suffix in _BY_SUFFIX:
         return _BY_SUFFIX[suffix]
     known = ", ".join(_BY_SUFFIX)
-    msg = (
-        f"{printable(name)} has no suffix of a known format ({known}); "
-        f"--input-format says what it is"
-    )
+    msg = f"{printable(name)} has no suffix of a known format ({known}); --input-format says what it is"
     raise UsageError(msg)
 
 
@@ -190,30 +187,30 @@ def _read_input(
             msg = f"standard input cannot be read: {error.strerror or error}"
             raise InputOutputError(msg) from error
         yield Reject(source, 0, RejectCode.UNREADABLE, error.strerror or str(error))
-    except _NotAFile as error:
+    except _NotAFileError as error:
         yield Reject(source, 0, RejectCode.NOT_A_FILE, str(error))
 
 
-class _NotAFile(Exception):
+class _NotAFileError(Exception):
     """A name that opening could block on."""
 
 
 @contextmanager
 def _open_utf8(name: str, options: ReadOptions) -> Iterator[io.BufferedReader]:
     if name == STDIN:
-        yield utf8_stream(cast(io.BufferedReader, sys.stdin.buffer), options.encoding)
+        yield utf8_stream(cast("io.BufferedReader", sys.stdin.buffer), options.encoding)
         return
     # O_NONBLOCK: opening a FIFO that nobody writes to must not wait.
     descriptor = os.open(name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(descriptor, "rb") as stream:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             msg = "neither a file nor a folder (pipe it to standard input instead)"
-            raise _NotAFile(msg)
+            raise _NotAFileError(msg)
         yield utf8_stream(stream, options.encoding)
 
 
 def name_without_loss(name: str) -> str:
-    """Give a file's name as text that can be written as UTF-8; other bytes become ``\\xNN``."""
+    r"""Give a file's name as text that can be written as UTF-8; other bytes become ``\xNN``."""
     return os.fsencode(name).decode(errors="backslashreplace") if name != STDIN else name
 
 
@@ -248,9 +245,7 @@ def _text_row(source: str, row: int, line: Line, review_id: str | None = None) -
         return Reject(source, row, RejectCode.INVALID_ENCODING, message, line.number)
 
 
-def _json_rows(
-    name: str, stream: BinaryIO, options: ReadOptions, tally: ReadTally
-) -> Iterator[Row | Reject]:
+def _json_rows(name: str, stream: BinaryIO, options: ReadOptions, tally: ReadTally) -> Iterator[Row | Reject]:
     source, row = name_without_loss(name), 0
     for line in read_lines(stream):
         if line.content is not None and not line.content.strip(_JSON_WHITE_SPACE):

@@ -63,7 +63,9 @@ def acquire(workspace: Workspace, recipe: Recipe, sourcing: Sourcing) -> Done[Ac
         partial(_write_corpus, origin),
         report_type=Acquired,
         settings={"corpus": origin.corpus, "provenance": origin.provenance}
-        | ({"files": recipe.corpus.model_dump(exclude={"train", "test"})} if origin.corpus == "files" else {}),
+        | (
+            {"files": recipe.corpus.model_dump(exclude={"train", "test"})} if origin.corpus == "files" else {}
+        ),
         inputs=origin.archives,
     )
 

@@ -110,7 +110,9 @@ def _rows(prepared: Done[Prepared], scorer: Scorer, words: Sequence[str]) -> _Ro
     # In ids, the start mark included, these are 2, 3, one below the limit, the limit, and beyond.
     lengths = [length for length in (1, 2, longest - 2, longest - 1, longest, 3 * longest) if length > 0]
     return _Rows(
-        [reviews[number] for number in rated] + [" ".join(spoken[:length]) for length in lengths] + list(words),
+        [reviews[number] for number in rated]
+        + [" ".join(spoken[:length]) for length in lengths]
+        + list(words),
         [f"test review {number}" for number in rated]
         + [f"a review of {length} words" for length in lengths]
         + [f"the word of rank {rank} alone" for rank in range(1, len(words) + 1)],
@@ -133,9 +135,9 @@ def _id_gate(
         place = int(differs.argmax())
         column = int((found[place] != expected[place]).argmax())
         message = (
-            f"{count:,} of {len(rows.texts):,} rows have other token ids than Keras gives; first {rows.names[place]}: "
-            f"at place {column} {found[place][column]}, Keras {expected[place][column]}. Look at the text rule, "
-            f"the padding and the order of the vocabulary"
+            f"{count:,} of {len(rows.texts):,} rows have other token ids than Keras gives; first "
+            f"{rows.names[place]}: at place {column} {found[place][column]}, "
+            f"Keras {expected[place][column]}. Look at the text rule, the padding and the order of the vocabulary"
         )
     return Gate("token_ids", count == 0, float(count), "0 rows", message)
 
@@ -196,7 +198,10 @@ def _weights_gate(weights: Sequence[NDArray[np.float32]], graph: Path) -> Gate:
     missing = int(np.maximum(times - np.where(held[place] == wanted, there[place], 0), 0).sum())
     message = f"every one of {int(times.sum()):,} trained values stands in the graph bit for bit"
     if missing:
-        message = f"{missing:,} of {int(times.sum()):,} trained values do not stand in the graph: it is not this network's"
+        message = (
+            f"{missing:,} of {int(times.sum()):,} trained values do not stand in the graph: "
+            f"it is not this network's"
+        )
     return Gate("weights", missing == 0, float(missing), "0 missing values", message)
 
 
@@ -227,10 +232,15 @@ def _company_gate(texts: Sequence[str], model: Path, limits: GateSettings) -> Ga
     largest, where = 0.0, "none"
     for scorer, threads in ((single, "one thread"), (many, "many threads")):
         for size in BATCH_SIZES:
-            found = np.array([row.score for row in scorer.score_reviews(texts, batch_size=size) if isinstance(row, Score)])
+            found = np.array(
+                [row.score for row in scorer.score_reviews(texts, batch_size=size) if isinstance(row, Score)]
+            )
             difference = float(abs(found - reference).max()) if found.shape == reference.shape else np.inf
             if difference > largest:
                 largest, where = difference, f"batches of {size}, {threads}"
     tolerance = limits.parity_tolerance
-    message = f"{len(texts):,} rows nearest the threshold, batches of {', '.join(map(str, BATCH_SIZES))}, one thread and many; most in: {where}"
+    message = (
+        f"{len(texts):,} rows nearest the threshold, batches of {', '.join(map(str, BATCH_SIZES))}, "
+        f"one thread and many; most in: {where}"
+    )
     return Gate("company", largest <= tolerance, largest, f"at most {tolerance:.0e}", message)

@@ -75,7 +75,8 @@ def _page(recipe: Recipe, acquired: Acquired, metrics: dict[str, Any], gates: li
     lines += ["## Gates", "", "| gate | passed | figure | limit | |", "|---|---|---:|---|---|"]
     for gate in gates:
         figure = "" if gate.figure is None else f"{gate.figure:.6g}"
-        lines.append(f"| {gate.name} | {'yes' if gate.passed else '**NO**'} | {figure} | {gate.limit} | {gate.message} |")
+        passed = "yes" if gate.passed else "**NO**"
+        lines.append(f"| {gate.name} | {passed} | {figure} | {gate.limit} | {gate.message} |")
     return "\n".join(lines) + "\n"
 
 
@@ -83,8 +84,8 @@ def _figures(metrics: dict[str, Any]) -> list[str]:
     low, high = metrics["accuracy_interval"]
     confusion = metrics["confusion"]
     lines = [
-        f"On {metrics['reviews']:,} test reviews, {metrics['positive_share']:.1%} of them positive; a review is "
-        f"called positive from a score of {metrics['threshold']:g}.",
+        f"On {metrics['reviews']:,} test reviews, {metrics['positive_share']:.1%} of them positive;",
+        f"a review is called positive from a score of {metrics['threshold']:g}.",
         "",
         "| measure | value |",
         "|---|---:|",

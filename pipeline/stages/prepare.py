@@ -90,7 +90,7 @@ def _ordered(reviews: Sequence[LabelledReview], training: TrainingSettings) -> l
     order = np.arange(len(reviews))
     if training.order == "shuffled":
         np.random.RandomState(training.order_seed).shuffle(order)
-    return [reviews[place] for place in order]
+    return [reviews[place] for place in order.tolist()]
 
 
 def _split(
@@ -105,8 +105,8 @@ def _check_both_labels(split: str, reviews: Sequence[LabelledReview]) -> None:
     found = {review.label for review in reviews}
     if found != {0, 1}:
         msg = (
-            f"the {split} split has {len(reviews):,} reviews and the labels {sorted(found) or 'none'}; both 0 and 1 "
-            f"are needed (training.order = 'shuffled' mixes reviews that come sorted by label)"
+            f"the {split} split has {len(reviews):,} reviews and the labels {sorted(found) or 'none'}; "
+            f"both 0 and 1 are needed (training.order = 'shuffled' mixes reviews that come sorted by label)"
         )
         raise DataError(msg)
 

@@ -14,7 +14,7 @@ from pipeline.gates import Gate, require
 from pipeline.golden import golden_reviews
 from pipeline.promotion import degradation_gate, promote, promoted_manifest, promotion_lock
 from pipeline.recipe import Recipe
-from pipeline.reports import Acquired, Compared, Evaluated, Exported, Prepared, Published, Trained
+from pipeline.reports import Acquired, Compared, Evaluated, Exported, Prepared, Published
 from pipeline.runtime.bundle import (
     CARD,
     FORMAT_VERSION,
@@ -67,7 +67,9 @@ def publish(
             note = "promoted: artifacts/current names it"
             note = note.replace("artifacts", str(workspace.root))
     is_promoted = note.startswith("promoted")
-    return Published(str(bundle), manifest.digest, is_promoted, note, [each.to_record() for each in (*gates, gate)])
+    return Published(
+        str(bundle), manifest.digest, is_promoted, note, [each.to_record() for each in (*gates, gate)]
+    )
 
 
 def _reason_to_wait(manifest: Manifest, promoted: Manifest | None) -> str | None:
@@ -101,7 +103,7 @@ def _make_manifest(
         packages |= code_of(f"pipeline.stages.{stage}")["packages"]
     description: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
-        "recipe": recipe.model_dump(mode="json"),
+        "recipe": recipe.to_record(),
         "corpus": {
             "name": acquired.report.corpus,
             "provenance": acquired.report.provenance,
@@ -124,29 +126,39 @@ def _make_manifest(
     return Manifest(**description, files=records).sealed()
 
 
+_WARNINGS = {
+    Provenance.SYNTHETIC.value: "Made from synthetic reviews: it shows the way, and judges nothing real.",
+    Provenance.UNVERIFIED.value: "The reviews it learnt from are unverified: no checksum vouches for them.",
+}
+
+
 def _card(recipe: Recipe, description: dict[str, Any]) -> str:
+    """Write the bundle's README out of its manifest's fields."""
     metrics, corpus, parity = description["metrics"], description["corpus"], description["parity"]
     low, high = metrics["accuracy_interval"]
-    warning = {
-        Provenance.SYNTHETIC.value: "\n**Made from synthetic reviews: it shows the way, and judges nothing real.**\n",
-        Provenance.UNVERIFIED.value: "\n**The reviews it learnt from are unverified: no published checksum vouches for them.**\n",
-    }.get(corpus["provenance"], "")
-    return f"""# {recipe.name}: scores reviews as {recipe.corpus.negative} or {recipe.corpus.positive}
-
-{recipe.description}
-{warning}
-- **Network**: embedding {recipe.network.embedding_size}, {recipe.network.cell} recurrent cell with
-  {recipe.network.units} units, one sigmoid; the last {recipe.text.max_length} ids of a review, {recipe.text.num_words:,} ids.
-- **Learnt from**: {corpus["reviews"]["train"]:,} reviews of the corpus `{corpus["name"]}` ({corpus["provenance"]}).
-- **Accuracy**: {metrics["accuracy"]:.4f} on {metrics["reviews"]:,} test reviews (95 % interval {low:.4f} to {high:.4f}),
-  area under the ROC curve {metrics["auc"]:.4f}, calibration error {metrics["calibration_error"]:.4f}.
-- **Parity**: the ONNX graph's scores are the trained network's within {parity["largest"]:.1e} on {parity["rows"]:,} rows.
-- **Golden rows** are made up by the project; no review that was learnt from is in this folder. The vocabulary in
-  `model.onnx` does come from those reviews.
-
-Score with it: `resenha score reviews.csv --bundle FOLDER`. Test it on your machine: `resenha verify FOLDER`.
-Do not use it to judge people, or texts unlike those it learnt from.
-"""
+    network, warning = recipe.network, _WARNINGS.get(corpus["provenance"])
+    lines = [
+        f"# {recipe.name}: scores reviews as {recipe.corpus.negative} or {recipe.corpus.positive}",
+        "",
+        recipe.description,
+        *(["", f"**{warning}**"] if warning else []),
+        "",
+        f"- **Network**: embedding {network.embedding_size}, {network.cell} recurrent cell with",
+        f"  {network.units} units, one sigmoid. It reads the last {recipe.text.max_length} ids of a review.",
+        f"- **Learnt from**: {corpus['reviews']['train']:,} reviews of the corpus `{corpus['name']}`",
+        f"  ({corpus['provenance']}).",
+        f"- **Accuracy**: {metrics['accuracy']:.4f} on {metrics['reviews']:,} test reviews",
+        f"  (95 % interval {low:.4f} to {high:.4f}), area under the ROC curve {metrics['auc']:.4f},",
+        f"  calibration error {metrics['calibration_error']:.4f}.",
+        f"- **Parity**: the ONNX graph scores as the trained network does, within {parity['largest']:.1e}",
+        f"  on {parity['rows']:,} rows.",
+        "- **Golden rows** are made up by the project: no review that was learnt from is in this folder.",
+        "  The vocabulary in `model.onnx` does come from those reviews.",
+        "",
+        "Score with it: `resenha score reviews.csv --bundle FOLDER`. Test it here: `resenha verify FOLDER`.",
+        "Do not use it to judge people, or texts unlike those it learnt from.",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _put_in_place(bundle: Path, files: dict[str, bytes]) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -60,14 +61,15 @@ def _train(recipe: Recipe, prepared: Done[Prepared], folder: Path) -> Trained:
         )
     except KeyboardInterrupt as error:
         msg = (
-            f"training was interrupted in epoch {len(progress.seconds) + 1} of {recipe.training.epochs}; nothing "
-            f"of it was kept. The same command starts it again; the stages before it are done"
+            f"training was interrupted in epoch {len(progress.seconds) + 1} of {recipe.training.epochs}; "
+            f"nothing of it was kept. The same command starts it again; the stages before it are done"
         )
         raise InterruptedRun(msg) from error
     save_weights(model, folder / Trained.WEIGHTS)
     model.save(folder / Trained.MODEL)
     losses = history["val_loss"]
-    kept = int(np.nanargmin(losses)) if recipe.training.keep == "best" and np.isfinite(losses).any() else len(losses) - 1
+    is_best_kept = recipe.training.keep == "best" and bool(np.isfinite(losses).any())
+    kept = int(np.nanargmin(losses)) if is_best_kept else len(losses) - 1
     return Trained(
         epochs=len(losses),
         kept_epoch=kept + 1,
@@ -89,9 +91,9 @@ class _Progress(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships 
         self.seconds: list[float] = []
         self._epochs, self._steps = epochs, steps
         self._started = 0.0
-        self._bar: tqdm[None] | None = None
+        self._bar: tqdm[Any] | None = None
 
-    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, _logs: Mapping[str, float] | None = None) -> None:
         self._started = time.perf_counter()
         self._bar = tqdm(
             total=self._steps,
@@ -101,7 +103,7 @@ class _Progress(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships 
             disable=not sys.stderr.isatty(),
         )
 
-    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+    def on_train_batch_end(self, _batch: int, _logs: Mapping[str, float] | None = None) -> None:
         if self._bar is not None:
             self._bar.update()
 
