@@ -27,6 +27,7 @@ help: ## Print these targets
 	@echo '  ARCHIVE=your copy of the archive, ARCHIVE_SHA256=its checksum, ARTIFACTS=folder'
 
 pipeline: $(VENV)/pipeline.stamp ## From reviews to a proven bundle (RECIPE=, CORPUS=, ARCHIVE=, ARCHIVE_SHA256=)
+	@mkdir -p "$$PREFECT_HOME"
 	@$(BIN)/python -m flows.build_bundle '$(RECIPE)' $(options)
 
 test: $(VENV)/development.stamp ## Run the tests (ARGS= goes to pytest)

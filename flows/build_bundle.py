@@ -24,10 +24,15 @@ from pipeline.runtime.rows import printable_message
 from pipeline.stages.acquire import Sourcing
 from pipeline.workspace import Workspace
 
-# Stages know themselves what is finished and still valid, and a download bounds its own attempts:
-# Prefect caches nothing and tries nothing again. Only what waits for others has a time limit.
+# Stages know themselves what is finished and still valid, so Prefect caches nothing. A refusal stays a
+# refusal and a download bounds its own attempts, so only what the operating system failed at without
+# saying why is tried once more. Only the stage that waits for others has a time limit.
 _TIME_LIMITS = {"acquire": 3600.0}
 """Seconds."""
+
+
+def _is_momentary(_task: object, _task_run: object, state: State[Any]) -> bool:
+    return isinstance(state.data, OSError)
 
 
 def _as_task(verb: Callable[..., Any]) -> Callable[..., Any]:
@@ -37,7 +42,7 @@ def _as_task(verb: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return verb(*arguments)
         except ResenhaError as error:
-            return _failed(error)
+            return Failed(message=str(error), data=error)
 
     name = verb.__name__
     made: Callable[..., Any] = task(
@@ -46,20 +51,21 @@ def _as_task(verb: Callable[..., Any]) -> Callable[..., Any]:
         description=(verb.__doc__ or "").partition("\n")[0],
         cache_policy=NO_CACHE,
         persist_result=False,
+        retries=1,
+        retry_condition_fn=_is_momentary,
         timeout_seconds=_TIME_LIMITS.get(name),
     )(run)
     return made
-
-
-def _failed(error: ResenhaError) -> State[Any]:
-    return Failed(message=str(error), data=error)
 
 
 _TASKS = {verb: _as_task(verb) for verb in STAGES}
 
 
 def _run_as_task(verb: Callable[..., Any], *arguments: Any) -> Any:
-    return _TASKS[verb](*arguments)
+    state = _TASKS[verb](*arguments, return_state=True)
+    if isinstance(state.data, ResenhaError):
+        raise state.data
+    return state.result()
 
 
 @flow(name="build-bundle", flow_run_name="{recipe}", persist_result=False, validate_parameters=True)
@@ -86,7 +92,7 @@ def build_bundle(
         sourcing = Sourcing(corpus, archive, archive_sha256)
         return outcome_table(run_chain(Workspace(artifacts), load_recipe(recipe), sourcing, run=_run_as_task))
     except ResenhaError as error:
-        return _failed(error)
+        return Failed(message=f"{type(error).__name__}: the log says more", data=error)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

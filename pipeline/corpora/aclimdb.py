@@ -5,6 +5,7 @@ Source: Maas et al., "Learning Word Vectors for Sentiment Analysis", ACL 2011.
 
 from __future__ import annotations
 
+import gzip
 import re
 import tarfile
 import zlib
@@ -22,6 +23,7 @@ ARCHIVE = Remote(
 )
 _MEMBER = re.compile(r"(?:.*/)?(train|test)/(pos|neg)/(\d+)_(\d+)\.txt")
 _MAX_REVIEW_BYTES = 1 << 20
+_CHUNK = 1 << 20
 
 
 def read_aclimdb(path: Path) -> Corpus:
@@ -58,12 +60,15 @@ def read_aclimdb(path: Path) -> Corpus:
 
 def _files_of_archive(path: Path) -> Iterator[tuple[str, bytes]]:
     try:
-        with tarfile.open(path, "r|gz") as archive:
+        with gzip.open(path) as unzipped, tarfile.open(fileobj=unzipped, mode="r|") as archive:
             for member in archive:
                 if member.isreg() and _MEMBER.fullmatch(member.name):
                     stream = archive.extractfile(member)
                     yield member.name, stream.read(_MAX_REVIEW_BYTES + 1) if stream else b""
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+            # The checksum stands at the very end, behind the padding that tar does not read.
+            while unzipped.read(_CHUNK):
+                pass
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         msg = f"{path} is not a whole .tar.gz archive: {error}"
         raise DataError(msg) from error
 

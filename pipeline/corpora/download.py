@@ -69,7 +69,7 @@ def fetch(remote: Remote, folder: Path, limits: Limits | None = None) -> Path:
         try:
             _download(remote, path, limits, stop_at)
         except (OSError, DownloadError) as error:  # Not a full disk: that is an InputOutputError.
-            problem = str(error)
+            problem = _describe(error)
             _log.info("%s: attempt %d of %d: %s", remote.url, attempt, limits.attempts, problem)
             if not _is_worth_retrying(error) or attempt == limits.attempts:
                 break
@@ -81,6 +81,12 @@ def fetch(remote: Remote, folder: Path, limits: Limits | None = None) -> Path:
         f"name it with ARCHIVE=… (or --archive)"
     )
     raise DownloadError(msg)
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return " ".join(f"HTTP {error.code} {error.reason}".split())
+    return str(getattr(error, "reason", error))
 
 
 def _is_worth_retrying(error: Exception) -> bool:

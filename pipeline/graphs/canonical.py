@@ -11,11 +11,13 @@ def canonicalise(model: onnx.ModelProto) -> None:
     """Order and name everything in a graph by where it stands on the way to the outputs.
 
     Nodes come in the order in which a depth-first walk from the outputs finishes them; values,
-    weights and nodes are numbered in that order. What no output needs is left out. The names of
-    the graph's own inputs and outputs stay. The model is changed in place.
+    weights and nodes are numbered in that order. What no output needs is left out, and of the
+    nodes that only copy a value, all but those that give an output a name of its own. The names
+    of the graph's own inputs and outputs stay. The model is changed in place.
     """
     graph = model.graph
     face = [value.name for value in (*graph.input, *graph.output)]
+    _settle_copies(graph, {}, set(face))
     _rename_graph(graph, {name: name for name in face}, _Numbers())
     # Unused domains, which a converter declares for operators that it did not need.
     standard = [entry for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
@@ -23,6 +25,39 @@ def canonicalise(model: onnx.ModelProto) -> None:
     model.opset_import.extend(standard)
     model.producer_name, model.producer_version, model.doc_string = "resenha", "", ""
     graph.name = "resenha"
+
+
+def _settle_copies(graph: onnx.GraphProto, outer: dict[str, str], fixed: set[str]) -> None:
+    """Read through ``Identity`` nodes; where two outputs are one value, the later one copies it.
+
+    A converter may make either output the copy. ``outer`` maps names of the enclosing graph.
+    """
+    original = dict(outer)
+    copies = [node for node in graph.node if node.op_type == "Identity" and node.output[0] not in fixed]
+    for node in copies:
+        original[node.output[0]] = node.input[0]
+
+    def resolve(name: str) -> str:
+        while name in original:
+            name = original[name]
+        return name
+
+    nodes = [node for node in graph.node if not any(node is copy for copy in copies)]
+    for node in nodes:
+        node.input[:] = [resolve(name) for name in node.input]
+        for inner in _inner_graphs(node):
+            _settle_copies(inner, original, set())
+    taken: set[str] = set()
+    for place, value in enumerate(graph.output):
+        name = value.name if value.name in fixed else resolve(value.name)
+        if name in taken:
+            source, name = name, f"{name}/copied to {place}"
+            nodes.append(onnx.helper.make_node("Identity", [source], [name]))
+        value.name = name
+        taken.add(name)
+    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(kept)
 
 
 class _Numbers:
@@ -90,7 +125,8 @@ def _rename_graph(graph: onnx.GraphProto, names: dict[str, str], numbers: _Numbe
     for value in graph.input:
         value.name = rename(value.name)
     for node in nodes:
-        node.name, node.doc_string = numbers.next("node"), ""
+        node.name = numbers.next("node")
+        _clear_what_says_nothing(node)
         node.input[:] = [rename(name) for name in node.input]
         for name in _captured(node):
             rename(name)
@@ -103,6 +139,13 @@ def _rename_graph(graph: onnx.GraphProto, names: dict[str, str], numbers: _Numbe
     graph.CopyFrom(
         onnx.GraphProto(name=graph.name, node=nodes, initializer=used, input=graph.input, output=graph.output)
     )
+
+
+def _clear_what_says_nothing(node: onnx.NodeProto) -> None:
+    """Unset what is empty: set to nothing and not set are different bytes."""
+    node.ClearField("doc_string")
+    if not node.domain:
+        node.ClearField("domain")
 
 
 def _rename_inner_graphs(node: onnx.NodeProto, names: dict[str, str], numbers: _Numbers) -> None:

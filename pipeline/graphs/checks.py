@@ -15,8 +15,8 @@ STANDARD_DOMAINS = ("", "ai.onnx")
 ALLOWED_OPERATORS = frozenset(
     """
     Add And Cast Concat Constant ConstantOfShape Div Equal Expand Gather Gemm Greater Identity If
-    LSTM Less Loop MatMul Max Min Mul Neg Not Pad Reshape Scan Shape Sigmoid Slice Split Sqrt
-    Squeeze Sub Sum Tanh Tile Transpose Unsqueeze Where
+    LSTM Less Loop MatMul Max Min Mul Neg Not Pad ReduceMax ReduceMean ReduceSum Reshape Scan Shape
+    Sigmoid Slice Split Sqrt Squeeze Sub Sum Tanh Tile Transpose Unsqueeze Where
     """.split()
 )
 """Operators of the standard domain that recurrent networks need; none reads a file or draws a number."""

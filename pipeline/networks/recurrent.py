@@ -76,7 +76,7 @@ class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]  # Keras shi
         self.weights: list[NDArray[np.float32]] | None = None
         self._least = float("inf")
 
-    def on_epoch_end(self, _epoch: int, logs: Mapping[str, float] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         loss = (logs or {}).get("val_loss", float("nan"))
         if loss < self._least:
             self._least, self.weights = loss, self.model.get_weights()

@@ -137,7 +137,7 @@ def _id_gate(
         message = (
             f"{count:,} of {len(rows.texts):,} rows have other token ids than Keras gives; first "
             f"{rows.names[place]}: at place {column} {found[place][column]}, "
-            f"Keras {expected[place][column]}. Look at the text rule, the padding and the order of the vocabulary"
+            f"Keras {expected[place][column]}. Look at the text rule, the padding and the vocabulary"
         )
     return Gate("token_ids", count == 0, float(count), "0 rows", message)
 

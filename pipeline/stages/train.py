@@ -93,7 +93,7 @@ class _Progress(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships 
         self._started = 0.0
         self._bar: tqdm[Any] | None = None
 
-    def on_epoch_begin(self, epoch: int, _logs: Mapping[str, float] | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         self._started = time.perf_counter()
         self._bar = tqdm(
             total=self._steps,
@@ -103,7 +103,7 @@ class _Progress(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships 
             disable=not sys.stderr.isatty(),
         )
 
-    def on_train_batch_end(self, _batch: int, _logs: Mapping[str, float] | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         if self._bar is not None:
             self._bar.update()
 

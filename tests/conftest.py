@@ -1,0 +1,74 @@
+"""Fixtures that several rooms share."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.recipe import Recipe, parse_recipe
+from pipeline.workspace import Workspace
+
+TINY_RECIPE = """
+description = "A network small enough to train in a test."
+
+[corpus]
+name = "files"
+train = "train.csv"
+test = "test.csv"
+negative = "0"
+positive = "1"
+
+[text]
+num_words = 40
+max_length = 12
+
+[network]
+cell = "simple"
+embedding_size = 4
+units = 4
+
+[training]
+optimizer = "adam"
+learning_rate = 0.02
+epochs = 3
+batch_size = 32
+validation_split = 0.2
+seed = 1
+"""
+_GOOD, _BAD = "good moving warm funny".split(), "bad dull cold slow".split()
+_REST = "the a film was it and of story actor scene".split()
+
+
+def write_tiny_corpus(folder: Path) -> None:
+    """Write labelled reviews that a handful of units can learn."""
+    source = random.Random(7)
+    for name, count in (("train.csv", 400), ("test.csv", 120)):
+        lines = ["text,label"]
+        for number in range(count):
+            words = source.choices(_REST, k=source.randrange(2, 14)) + source.choices((_BAD, _GOOD)[number % 2], k=2)
+            source.shuffle(words)
+            lines.append(f"{' '.join(words)} {number},{number % 2}")
+        (folder / name).write_text("\n".join(lines) + "\n", "utf-8")
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Recipe:
+    """The tiny recipe, with its reviews beside it."""
+    write_tiny_corpus(tmp_path)
+    return parse_recipe("tiny", TINY_RECIPE, folder=tmp_path)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """An empty workspace."""
+    return Workspace(tmp_path / "artifacts")
+
+
+@pytest.fixture(autouse=True)
+def _no_outer_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("RESENHA_ARCHIVE", "RESENHA_ARCHIVE_SHA256", "RESENHA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    yield

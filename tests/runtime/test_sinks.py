@@ -1,0 +1,139 @@
+"""Scored rows and rejects as they are written."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.runtime.rows import Reject, RejectCode, Row, Score, printable, printable_message
+from pipeline.runtime.sinks import COLUMNS, OutputFormat, RowSink, neutralised, reject_line
+
+SCORE = Score(0.1, "negative", 3, 0.3333, truncated=False)
+
+
+def written(output_format: OutputFormat, *rows: Row, score: Score = SCORE) -> str:
+    stream = io.BytesIO()
+    RowSink(stream, output_format).write([(row, score) for row in rows])
+    return stream.getvalue().decode()
+
+
+def csv_rows(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def test_a_json_line_holds_every_column_in_order() -> None:
+    line = written(OutputFormat.JSONL, Row("a.csv", 7, "x", "good"))
+    assert json.loads(line) == {
+        "source": "a.csv",
+        "row": 7,
+        "id": "x",
+        "score": 0.1,
+        "label": "negative",
+        "tokens": 3,
+        "unknown_share": 0.3333,
+        "truncated": False,
+    }
+    assert tuple(json.loads(line)) == COLUMNS
+
+
+def test_a_csv_row_holds_every_column_in_order() -> None:
+    assert written(OutputFormat.CSV, Row("a.csv", 7, "x", "good")) == (
+        ",".join(COLUMNS) + "\na.csv,7,x,0.1,negative,3,0.3333,false\n"
+    )
+
+
+def test_csv_without_rows_is_a_header() -> None:
+    assert written(OutputFormat.CSV) == ",".join(COLUMNS) + "\n"
+
+
+def test_json_lines_without_rows_are_nothing() -> None:
+    assert written(OutputFormat.JSONL) == ""
+
+
+def test_the_header_is_written_once() -> None:
+    stream = io.BytesIO()
+    sink = RowSink(stream, OutputFormat.CSV)
+    for _ in range(3):
+        sink.write([(Row("a", 1, None, ""), SCORE)])
+    assert stream.getvalue().count(b"source") == 1
+
+
+def test_a_row_without_an_id_is_null_or_empty() -> None:
+    row = Row("a", 1, None, "")
+    assert json.loads(written(OutputFormat.JSONL, row))["id"] is None
+    assert csv_rows(written(OutputFormat.CSV, row))[0]["id"] == ""
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"], ids=repr)
+@pytest.mark.parametrize("column", ["id", "source"])
+def test_a_cell_that_a_spreadsheet_would_run_is_neutralised(column: str, start: str) -> None:
+    value = f"{start}1+1"
+    row = Row("a", 1, value, "") if column == "id" else Row(value, 1, None, "")
+    assert csv_rows(written(OutputFormat.CSV, row))[0][column] == f"'{value}"
+
+
+@pytest.mark.parametrize("value", ["=1+1", "-x", "@a"])
+def test_json_lines_are_not_neutralised(value: str) -> None:
+    assert json.loads(written(OutputFormat.JSONL, Row("a", 1, value, "")))["id"] == value
+
+
+@pytest.mark.parametrize("value", ["", "a=1", "1-2", "'=1", " =1"])
+def test_other_cells_stay_as_they_are(value: str) -> None:
+    assert neutralised(value) == value
+
+
+AWKWARD = [
+    "a\nb", "a\rb", "a\r\nb", 'a"b', "a,b", "a\u2028b", "a\u0085b", "é 🎬", "a\x0bb", "\\", "a\tb", "\x1b[2J",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", AWKWARD, ids=ascii)
+def test_an_awkward_id_is_one_cell_of_one_row(value: str) -> None:
+    rows = csv_rows(written(OutputFormat.CSV, Row("a", 1, value, ""), Row("a", 2, "next", "")))
+    assert [row["id"] for row in rows] == [value, "next"]
+
+
+@given(st.text(st.characters(exclude_categories=("Cs",))), st.text(st.characters(exclude_categories=("Cs",))))
+def test_json_lines_give_back_every_name_and_id(source: str, review_id: str) -> None:
+    text = written(OutputFormat.JSONL, Row(source, 1, review_id, ""))
+    assert text.count("\n") == 1
+    record = json.loads(text)
+    assert (record["source"], record["id"]) == (source, review_id)
+
+
+@given(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1))
+def test_csv_gives_back_every_id_but_for_the_apostrophe(review_id: str) -> None:
+    rows = csv_rows(written(OutputFormat.CSV, Row("a", 1, review_id, "")))
+    assert [row["id"] for row in rows] == [neutralised(review_id)]
+
+
+def test_a_sink_hands_every_line_on_at_once() -> None:
+    raw = io.BytesIO()
+    RowSink(io.BufferedWriter(raw), OutputFormat.JSONL).write([(Row("a", 1, None, ""), SCORE)])  # type: ignore[arg-type]
+    assert raw.getvalue().endswith(b"}\n")
+
+
+def test_a_reject_is_one_json_line() -> None:
+    line = reject_line(Reject("a\nb", 3, RejectCode.BAD_JSON, "é", 4))
+    assert line.count(b"\n") == 1
+    assert json.loads(line) == {"source": "a\nb", "row": 3, "code": "bad_json", "message": "é", "line": 4}
+
+
+@pytest.mark.parametrize("text", ["\x1b[31m", "a\nb", "\u202e", "\u2028", "\ud800", "\x00", "\x9b"], ids=ascii)
+def test_what_could_spoil_a_message_is_escaped(text: str) -> None:
+    shown = printable(text)
+    assert shown.encode().decode().isprintable()
+    assert "\\u" in shown
+
+
+def test_other_text_is_shown_as_it_is() -> None:
+    assert printable("café 映画 🎬 a b") == "café 映画 🎬 a b"
+
+
+def test_a_message_keeps_its_own_lines() -> None:
+    assert printable_message("a\nb\x1b") == "a\nb\\u001b"
