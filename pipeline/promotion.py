@@ -43,7 +43,8 @@ def degradation_gate(candidate: Manifest, promoted: Manifest | None, limits: Gat
     if candidate.corpus["test_sha256"] != promoted.corpus["test_sha256"]:
         other = "the promoted bundle was measured on other test reviews"
         return Gate(name, passed=True, figure=None, limit=limit, message=other)
-    lost = promoted.metrics["accuracy"] - candidate.metrics["accuracy"]
+    # Rounded, so that exactly the limit is not refused for its last bit.
+    lost = round(promoted.metrics["accuracy"] - candidate.metrics["accuracy"], 9)
     figures = f"accuracy {candidate.metrics['accuracy']:.4f}, promoted {promoted.metrics['accuracy']:.4f}"
     is_worse = lost > limits.max_degradation
     hint = "; if that is meant, raise gates.max_degradation in the recipe" if is_worse else ""

@@ -116,7 +116,7 @@ class Workspace:
             return found
         try:
             home.mkdir(parents=True, exist_ok=True)
-            _remove_leftovers(home)
+            remove_leftovers(home)
             return _do(work, final, stage, report_type)
         except OSError as error:
             msg = f"stage {stage}: {error.filename or home}: {error.strerror or error}"
@@ -124,7 +124,7 @@ class Workspace:
 
 
 def _do(work: Callable[[Path], Report], final: Path, stage: str, report_type: type[Report]) -> Done[Report]:
-    temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+    temporary = temporary_name(final)
     temporary.mkdir()
     try:
         started = time.perf_counter()
@@ -135,15 +135,20 @@ def _do(work: Callable[[Path], Report], final: Path, stage: str, report_type: ty
             "seconds": round(time.perf_counter() - started, 3),
         }
         write_durably(temporary / _STAMP, json.dumps(stamp, indent=2, sort_keys=True) + "\n")
-        _publish(temporary, final, stage, report_type)
+        put_in_place(temporary, final, is_whole=lambda: _read_done(final, stage, report_type) is not None)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return Done(stage, final, report, stamp["digests"], stamp["seconds"], was_done=False)
 
 
-def _publish(temporary: Path, final: Path, stage: str, report_type: type[Any]) -> None:
-    """Rename a whole folder into place; one that is there is kept if valid, else replaced."""
-    if final.exists() and _read_done(final, stage, report_type) is None:
+def temporary_name(final: Path) -> Path:
+    """Give the name under which this process makes a folder before it gets its final name."""
+    return final.with_name(f".{final.name}.{os.getpid()}.tmp")
+
+
+def put_in_place(temporary: Path, final: Path, *, is_whole: Callable[[], bool]) -> None:
+    """Rename a finished folder into place; one that is there is kept if whole, else replaced."""
+    if final.exists() and not is_whole():
         rotten = final.with_name(f".{final.name}.{os.getpid()}.rotten.tmp")
         final.rename(rotten)
         shutil.rmtree(rotten, ignore_errors=True)
@@ -173,8 +178,8 @@ def _read_done(folder: Path, stage: str, report_type: type[Report]) -> Done[Repo
         return None
 
 
-def _remove_leftovers(home: Path) -> None:
-    """Remove what killed processes left half-written; those that still run keep theirs."""
+def remove_leftovers(home: Path) -> None:
+    """Remove from ``home`` what killed processes left half-written; those that still run keep theirs."""
     for path in home.glob(".*.tmp"):
         owner = path.name.split(".")[2]
         if not (owner.isdigit() and _is_running(int(owner))):

@@ -48,7 +48,9 @@ def write_tiny_corpus(folder: Path) -> None:
     for name, count in (("train.csv", 400), ("test.csv", 120)):
         lines = ["text,label"]
         for number in range(count):
-            words = source.choices(_REST, k=source.randrange(2, 14)) + source.choices((_BAD, _GOOD)[number % 2], k=2)
+            words = source.choices(_REST, k=source.randrange(2, 14)) + source.choices(
+                (_BAD, _GOOD)[number % 2], k=2
+            )
             source.shuffle(words)
             lines.append(f"{' '.join(words)} {number},{number % 2}")
         (folder / name).write_text("\n".join(lines) + "\n", "utf-8")

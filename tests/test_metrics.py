@@ -69,7 +69,9 @@ def test_scores_that_are_no_numbers_are_refused(value: float) -> None:
 
 def test_a_refusal_names_every_gate_that_refused_and_where_the_figures_are() -> None:
     gates = quality_gates(np.full(len(LABELS), 0.9, dtype=np.float32), LABELS, 0.5, GateSettings())
-    with pytest.raises(GateError, match=r"(?s)artifacts/current is as it was.*not_collapsed.*above_chance.*page\.md"):
+    with pytest.raises(
+        GateError, match=r"(?s)artifacts/current is as it was.*not_collapsed.*above_chance.*page\.md"
+    ):
         require(gates, report="page.md")
 
 
@@ -77,11 +79,7 @@ def test_gates_that_passed_say_nothing() -> None:
     require([Gate("a", passed=True, figure=None, limit="", message="")], report="")
 
 
-@given(
-    st.lists(
-        st.tuples(st.floats(0, 1, width=16).map(float), st.integers(0, 1)), min_size=1, max_size=30
-    )
-)
+@given(st.lists(st.tuples(st.floats(0, 1, width=16).map(float), st.integers(0, 1)), min_size=1, max_size=30))
 def test_no_threshold_is_better_than_the_chosen_one(rows: list[tuple[float, int]]) -> None:
     scores = np.array([score for score, _ in rows], dtype=np.float32)
     labels = np.array([label for _, label in rows], dtype=np.int32)

@@ -44,7 +44,9 @@ def test_finished_work_is_not_done_again(workspace: Workspace) -> None:
     assert second.digests == first.digests
 
 
-@pytest.mark.parametrize("changes", [{"settings": {"a": 2}}, {"inputs": {"in": "1" * 64}}], ids=["settings", "inputs"])
+@pytest.mark.parametrize(
+    "changes", [{"settings": {"a": 2}}, {"inputs": {"in": "1" * 64}}], ids=["settings", "inputs"]
+)
 def test_work_is_done_again_for_other(changes: dict[str, object], workspace: Workspace) -> None:
     work = Work()
     run(workspace, work)
@@ -52,7 +54,9 @@ def test_work_is_done_again_for_other(changes: dict[str, object], workspace: Wor
     assert work.times == 2
 
 
-def test_work_is_done_again_when_its_code_changes(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_work_is_done_again_when_its_code_changes(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     work = Work()
     run(workspace, work)
     monkeypatch.setattr(module, "code_of", lambda _name: {"code": {"changed": "1"}, "packages": {}})

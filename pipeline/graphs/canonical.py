@@ -151,5 +151,9 @@ def _clear_what_says_nothing(node: onnx.NodeProto) -> None:
 def _rename_inner_graphs(node: onnx.NodeProto, names: dict[str, str], numbers: _Numbers) -> None:
     for inner in _inner_graphs(node):
         inner.name = numbers.next("body")
+        for value in (*inner.input, *inner.output):
+            for axis in value.type.tensor_type.shape.dim:
+                # Converters number unknown sizes too; unnamed says the same.
+                axis.ClearField("dim_param")
         # A body's names hold inside it only: another body may use the same ones.
         _rename_graph(inner, dict(names), numbers)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -26,10 +25,17 @@ from pipeline.runtime.bundle import (
     open_bundle,
     write_golden,
 )
-from pipeline.runtime.durable import sync_folder, write_durably
+from pipeline.runtime.durable import write_durably
 from pipeline.runtime.scorer import Scorer
 from pipeline.runtime.self_test import run_self_test, score_golden
-from pipeline.workspace import Done, Workspace, code_of
+from pipeline.workspace import (
+    Done,
+    Workspace,
+    code_of,
+    put_in_place,
+    remove_leftovers,
+    temporary_name,
+)
 
 
 def publish(
@@ -163,21 +169,16 @@ def _card(recipe: Recipe, description: dict[str, Any]) -> str:
 
 def _put_in_place(bundle: Path, files: dict[str, bytes]) -> None:
     """Write a bundle under a temporary name, test it, and rename it; one that is there and whole stays."""
-    temporary = bundle.with_name(f".{bundle.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    bundle.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(bundle.parent)
+    temporary = temporary_name(bundle)
+    temporary.mkdir()
     try:
         for name, content in files.items():
             write_durably(temporary / name, content)
         opened = open_bundle(temporary)
         run_self_test(opened, Scorer(opened))
-        if bundle.exists() and not _is_whole(bundle):
-            rotten = bundle.with_name(f".{bundle.name}.{os.getpid()}.rotten")
-            bundle.rename(rotten)
-            shutil.rmtree(rotten)
-        if not bundle.exists():
-            temporary.rename(bundle)
-            sync_folder(bundle.parent)
+        put_in_place(temporary, bundle, is_whole=lambda: _is_whole(bundle))
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

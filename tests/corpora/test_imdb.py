@@ -56,7 +56,9 @@ def test_ranks_become_the_text_that_gives_the_same_ids_again(tmp_path: Path) -> 
         ({"index": {"The": 1, "Film": 2, "Good": 3, "X": 4}}, "not lower case"),
     ],
 )  # fmt: skip
-def test_what_is_not_the_published_form_is_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+def test_what_is_not_the_published_form_is_refused(
+    changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
     with pytest.raises(DataError, match=message):
         read_imdb(*write(tmp_path, **changes))
 

@@ -9,7 +9,7 @@ from pipeline.corpora.review_files import read_review_files
 from pipeline.errors import DataError
 from pipeline.recipe import CorpusSettings
 
-ROWS = [("Good, \"very\" good\nindeed", "pos"), ("bad", "neg"), ("", "pos")]
+ROWS = [('Good, "very" good\nindeed', "pos"), ("bad", "neg"), ("", "pos")]
 
 
 def settings(train: Path, **changes: object) -> CorpusSettings:
@@ -20,13 +20,15 @@ def settings(train: Path, **changes: object) -> CorpusSettings:
 def write(folder: Path, form: str, rows: list[tuple[str, str]]) -> Path:
     path = folder / f"reviews.{form}"
     if form == "jsonl":
-        path.write_text("\n".join(json.dumps({"text": text, "label": label}) for text, label in rows) + "\n\n")
+        path.write_text(
+            "\n".join(json.dumps({"text": text, "label": label}) for text, label in rows) + "\n\n"
+        )
     elif form == "folder":
         for number, (text, label) in enumerate(rows):
             (path / label).mkdir(parents=True, exist_ok=True)
             (path / label / f"{number}.txt").write_text(text, newline="")
     else:
-        quoted = (",".join if form == "csv" else "\t".join)
+        quoted = ",".join if form == "csv" else "\t".join
         lines = [quoted(("text", "label"))]
         lines += [quoted(('"' + text.replace('"', '""') + '"', label)) for text, label in rows]
         path.write_text("\ufeff" + "\r\n".join(lines), "utf-8", newline="")
@@ -66,7 +68,9 @@ def test_without_a_test_file_a_share_is_split_off_and_no_review_is_lost_or_doubl
         ("r.xls", "", "neither a folder nor one of .csv, .tsv, .jsonl"),
     ],
 )  # fmt: skip
-def test_a_message_names_the_file_the_line_and_what_was_found(name: str, content: str, message: str, tmp_path: Path) -> None:
+def test_a_message_names_the_file_the_line_and_what_was_found(
+    name: str, content: str, message: str, tmp_path: Path
+) -> None:
     path = tmp_path / name
     path.write_text(content)
     with pytest.raises(DataError, match=message):

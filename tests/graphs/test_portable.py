@@ -21,7 +21,9 @@ from tests.stand_ins import make_model
 LENGTH = 6
 TEXT = TextSettings(num_words=20, max_length=LENGTH)
 CELLS = ("simple", "gru", "lstm")
-IDS = np.array([[0, 0, 0, 1, 4, 5], [1, 6, 7, 8, 9, 19], [0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 1, 2]], dtype=np.int32)
+IDS = np.array(
+    [[0, 0, 0, 1, 4, 5], [1, 6, 7, 8, 9, 19], [0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 1, 2]], dtype=np.int32
+)
 
 
 def build(cell: str) -> Any:
@@ -30,7 +32,9 @@ def build(cell: str) -> Any:
     keras.utils.set_random_seed(5)
     network = NetworkSettings.model_validate({"cell": cell, "embedding_size": 3, "units": 5})
     model = build_network(TEXT, network)
-    model.set_weights([np.random.default_rng(3).normal(0, 0.7, weight.shape) for weight in model.get_weights()])
+    model.set_weights(
+        [np.random.default_rng(3).normal(0, 0.7, weight.shape) for weight in model.get_weights()]
+    )
     return model
 
 
@@ -54,7 +58,9 @@ def test_the_graph_has_a_bundles_face_and_standard_operators_only(cell: str) -> 
     operators = check_graph(graph)
     assert set(operators) <= ALLOWED_OPERATORS
     assert operators.get("LSTM" if cell == "lstm" else "Loop") == 1
-    face = [(value.name, value.type.tensor_type.elem_type) for value in (*graph.graph.input, *graph.graph.output)]
+    face = [
+        (value.name, value.type.tensor_type.elem_type) for value in (*graph.graph.input, *graph.graph.output)
+    ]
     assert face == [("token_ids", TensorProto.INT32), ("score", TensorProto.FLOAT)]
     axes = [[axis.dim_param for axis in value.type.tensor_type.shape.dim] for value in graph.graph.input]
     assert axes == [["batch", "time"]]
@@ -66,7 +72,10 @@ def test_equal_weights_give_equal_bytes_in_another_process() -> None:
         "import hashlib; from tests.graphs.test_portable import *; "
         "print(hashlib.sha256(export_portable(build('simple'), LENGTH).SerializeToString(deterministic=True)).hexdigest())"
     )
-    runs = [subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True) for _ in range(2)]
+    runs = [
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        for _ in range(2)
+    ]
     assert runs[0].stdout == runs[1].stdout != ""
 
 
@@ -138,7 +147,9 @@ def edit(change: str) -> onnx.ModelProto:
         model.graph.node[2].op_type = "Relu"
     elif change == "function":
         body = [helper.make_node("Sigmoid", ["a"], ["b"])]
-        model.functions.append(helper.make_function("own", "F", ["a"], ["b"], body, [helper.make_opsetid("", 17)]))
+        model.functions.append(
+            helper.make_function("own", "F", ["a"], ["b"], body, [helper.make_opsetid("", 17)])
+        )
         model.opset_import.append(helper.make_opsetid("own", 1))
     elif change == "external":
         tensor = model.graph.initializer[0]
@@ -161,6 +172,8 @@ def test_an_honest_graph_is_counted() -> None:
 
 def test_weights_are_found_inside_loops_too() -> None:
     model = build("simple")
-    held = np.sort(np.concatenate([weight.ravel() for weight in float_weights(export_portable(model, LENGTH))]))
+    held = np.sort(
+        np.concatenate([weight.ravel() for weight in float_weights(export_portable(model, LENGTH))])
+    )
     for weight in model.get_weights():
         assert np.isin(weight, held).all()

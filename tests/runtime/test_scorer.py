@@ -1,0 +1,214 @@
+"""Texts to scores with a stand-in network, and what the scorer refuses."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import BundleError
+from pipeline.runtime.bundle import MODEL, Bundle
+from pipeline.runtime.model_facts import FACTS_KEY
+from pipeline.runtime.rows import Refusal, RejectCode, Score
+from pipeline.runtime.scorer import BATCH_SIZE, Scorer
+from tests.runtime.altered_models import model_with_metadata, model_with_table_rows, model_with_weight
+from tests.stand_ins import MAX_LENGTH, WORDS, make_bundle, make_facts, make_model, make_scorer
+
+REVIEWS = [
+    "a good film",
+    "bad",
+    "",
+    "moving " * 20,
+    "nothing known",
+    "?!",
+    "the dull film<br />",
+    "not bad",
+] * 5
+
+
+def scorer_of(model: bytes, *, threshold: float | None = None) -> Scorer:
+    return Scorer(Bundle(Path("stand-in"), {MODEL: model}, None), threshold=threshold)
+
+
+def sigmoid(total: float) -> float:
+    return 1 / (1 + math.exp(-total))
+
+
+def only(result: list[Score | Refusal]) -> Score:
+    (score,) = result
+    assert isinstance(score, Score)
+    return score
+
+
+@pytest.mark.parametrize(
+    ("text", "total"),
+    [("a good film", 2.0), ("bad, BAD!", -4.0), ("the film", 0.0), ("good bad moving", 1.5)],
+)
+def test_a_score_is_what_the_network_says(text: str, total: float) -> None:
+    assert only(make_scorer().score_reviews([text])).score == pytest.approx(sigmoid(total), abs=1e-6)
+
+
+def test_a_score_tells_how_much_of_the_review_was_used() -> None:
+    score = only(make_scorer().score_reviews(["good nonsense film"]))
+    assert (score.tokens, score.unknown_share, score.truncated) == (3, 0.3333, False)
+
+
+def test_a_review_of_unknown_words_is_scored() -> None:
+    assert only(make_scorer().score_reviews(["nothing known"])).unknown_share == 1.0
+
+
+@pytest.mark.parametrize(
+    ("words", "is_cut"), [(MAX_LENGTH - 2, False), (MAX_LENGTH - 1, False), (MAX_LENGTH, True)]
+)
+def test_a_review_longer_than_the_network_takes_is_cut(words: int, is_cut: bool) -> None:
+    score = only(make_scorer().score_reviews(["film " * words]))
+    assert (score.tokens, score.truncated) == (words, is_cut)
+
+
+def test_a_cut_review_is_scored_by_its_end() -> None:
+    cut, end = make_scorer().score_reviews(["good " * 50 + "bad " * MAX_LENGTH, "bad " * MAX_LENGTH])
+    assert isinstance(cut, Score)
+    assert isinstance(end, Score)
+    assert cut.score == end.score
+
+
+@pytest.mark.parametrize("text", ["", "  ", "?!", "<br /><br />", "\n"], ids=repr)
+def test_a_text_without_a_word_is_refused(text: str) -> None:
+    (refusal,) = make_scorer().score_reviews([text])
+    assert isinstance(refusal, Refusal)
+    assert refusal.code is RejectCode.NO_TOKENS
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 100])
+def test_scores_do_not_depend_on_batch_size(batch_size: int) -> None:
+    scorer = make_scorer()
+    one_by_one = [scorer.score_reviews([review])[0] for review in REVIEWS]
+    assert scorer.score_reviews(REVIEWS, batch_size=batch_size) == one_by_one
+
+
+@pytest.mark.parametrize("reviews", [BATCH_SIZE - 1, BATCH_SIZE, BATCH_SIZE + 1])
+def test_every_review_has_a_result(reviews: int) -> None:
+    assert len(make_scorer().score_reviews(["good"] * reviews)) == reviews
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.lists(st.sampled_from([*WORDS, "x", "!"]), max_size=12).map(" ".join), max_size=8))
+def test_results_come_in_the_order_of_the_reviews(reviews: list[str]) -> None:
+    scorer = make_scorer()
+    assert scorer.score_reviews(reviews) == [scorer.score_reviews([review])[0] for review in reviews]
+
+
+@pytest.mark.parametrize(
+    ("threshold", "label"), [(None, "positive"), (0.0, "positive"), (0.5, "positive"), (0.500001, "negative")]
+)
+def test_a_score_of_the_threshold_is_positive(threshold: float | None, label: str) -> None:
+    score = only(scorer_of(make_model(), threshold=threshold).score_reviews(["film"]))
+    assert (score.score, score.label) == (0.5, label)
+
+
+def test_a_score_is_its_shortest_decimal() -> None:
+    score = only(make_scorer().score_reviews(["good"])).score
+    assert len(repr(score)) < 12
+    assert np.float32(score) == make_scorer().score_ids(np.array([[1, 4]], dtype=np.int32))[0]
+
+
+@pytest.mark.parametrize("ids", [-1, -2, -(2**31), len(WORDS) + 4, 2**31 - 1])
+def test_a_token_id_out_of_range_is_refused(ids: int) -> None:
+    with pytest.raises(ValueError, match="token ids from"):
+        make_scorer().score_ids(np.array([[1, ids]], dtype=np.int32))
+
+
+@pytest.mark.parametrize("ids", [0, len(WORDS) + 3])
+def test_the_first_and_last_token_id_are_taken(ids: int) -> None:
+    assert make_scorer().score_ids(np.array([[1, ids]], dtype=np.int32)).shape == (1,)
+
+
+@pytest.mark.parametrize("shape", [(3,), (1, 0), (1, MAX_LENGTH + 1), (1, 2, 3), (0, 0)], ids=repr)
+def test_token_ids_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="shape"):
+        make_scorer().score_ids(np.zeros(shape, dtype=np.int32))
+
+
+@pytest.mark.parametrize("time", [1, MAX_LENGTH - 1, MAX_LENGTH])
+def test_any_length_up_to_the_networks_is_taken(time: int) -> None:
+    assert make_scorer().score_ids(np.ones((2, time), dtype=np.int32)).shape == (2,)
+
+
+class Untouchable:
+    """A session that must not be called."""
+
+    def run(self, *_arguments: object) -> None:
+        raise AssertionError("the session was called")
+
+
+@pytest.mark.parametrize("reviews", [[], [""], ["", "?!"]], ids=repr)
+def test_an_empty_batch_never_calls_the_session(monkeypatch: pytest.MonkeyPatch, reviews: list[str]) -> None:
+    scorer = make_scorer()
+    monkeypatch.setattr(scorer, "_session", Untouchable())
+    assert all(isinstance(each, Refusal) for each in scorer.score_reviews(reviews))
+    empty = scorer.score_ids(np.zeros((0, 3), dtype=np.int32))
+    assert (empty.shape, empty.dtype) == ((0,), np.float32)
+
+
+def test_the_stand_in_for_a_session_notices_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer = make_scorer()
+    monkeypatch.setattr(scorer, "_session", Untouchable())
+    with pytest.raises(AssertionError, match="was called"):
+        scorer.score_reviews(["good"])
+
+
+def test_a_score_that_is_no_number_is_refused_and_its_neighbours_are_not() -> None:
+    scorer = scorer_of(model_with_weight("dull", math.nan))
+    good, dull, bad = scorer.score_reviews(["good", "dull", "bad"])
+    assert isinstance(dull, Refusal)
+    assert dull.code is RejectCode.NOT_FINITE
+    assert isinstance(good, Score)
+    assert isinstance(bad, Score)
+
+
+def test_padding_is_as_long_as_the_longest_review_and_changes_nothing() -> None:
+    scorer = make_scorer()
+    short = scorer.score_ids(np.array([[1, 4]], dtype=np.int32))
+    padded = scorer.score_ids(np.array([[0] * (MAX_LENGTH - 2) + [1, 4]], dtype=np.int32))
+    np.testing.assert_array_equal(short, padded)
+
+
+@pytest.mark.parametrize("model", [b"", b"no graph", make_model()[:-20]], ids=["nothing", "words", "cut"])
+def test_bytes_that_are_no_graph_are_refused(model: bytes) -> None:
+    with pytest.raises(BundleError):
+        scorer_of(model)
+
+
+@pytest.mark.parametrize(
+    "metadata", [{}, {FACTS_KEY: "{}"}, {FACTS_KEY: "{}", "resenha.words": "a"}], ids=repr
+)
+def test_a_graph_without_facts_is_refused(metadata: dict[str, str]) -> None:
+    with pytest.raises(BundleError):
+        scorer_of(model_with_metadata(metadata))
+
+
+@pytest.mark.parametrize("rename", [(b"score", b"scora"), (b"token_ids", b"tokan_ids")], ids=repr)
+def test_a_graph_with_another_face_is_refused(rename: tuple[bytes, bytes]) -> None:
+    with pytest.raises(BundleError, match="face"):
+        scorer_of(make_model().replace(*rename))
+
+
+def test_a_table_smaller_than_the_vocabulary_is_refused() -> None:
+    with pytest.raises(BundleError):
+        scorer_of(model_with_table_rows(len(WORDS) + 3)).score_reviews([WORDS[-1]])
+
+
+def test_a_bundle_and_its_graph_alone_score_the_same(tmp_path: Path) -> None:
+    make_bundle(tmp_path / "bundle")
+    whole, alone = Scorer.load(tmp_path / "bundle"), Scorer.load(str(tmp_path / "bundle" / MODEL))
+    assert whole.score_reviews(REVIEWS) == alone.score_reviews(REVIEWS)
+    assert whole.facts == make_facts()
+
+
+def test_threads_change_nothing() -> None:
+    several = Scorer(Bundle(Path("stand-in"), {MODEL: make_model()}, None), threads=3)
+    assert several.score_reviews(REVIEWS) == make_scorer().score_reviews(REVIEWS)

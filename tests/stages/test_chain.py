@@ -1,0 +1,476 @@
+"""The whole chain on a tiny corpus: what is done again, what is refused, what a kill leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from pipeline.chain import STAGES, Outcome, outcome_table, run_chain
+from pipeline.errors import DataError, GateError, InterruptedRun
+from pipeline.networks.recurrent import build_network, fit_network
+from pipeline.recipe import Recipe
+from pipeline.reports import Evaluated, Exported
+from pipeline.runtime.bundle import open_bundle, read_manifest
+from pipeline.runtime.scorer import Scorer
+from pipeline.runtime.self_test import run_self_test
+from pipeline.stages import check_parity, publish, train
+from pipeline.stages.acquire import Sourcing
+from pipeline.workspace import Done, Workspace
+
+NAMES = [stage.__name__ for stage in STAGES]
+WORKED = NAMES[:-1]
+"""The stages whose finished work is kept; publish is done every time."""
+
+
+def run(workspace: Workspace, recipe: Recipe) -> Outcome:
+    return run_chain(workspace, recipe, Sourcing())
+
+
+def done_again(outcome: Outcome) -> list[str]:
+    return [step.name for step in outcome.steps if not step.was_done and step.name != "publish"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Recipe]:
+    """A workspace in which the tiny recipe has run, to be copied."""
+    from pipeline.recipe import parse_recipe
+    from tests.conftest import TINY_RECIPE, write_tiny_corpus
+
+    folder = tmp_path_factory.mktemp("finished")
+    write_tiny_corpus(folder)
+    recipe = parse_recipe("tiny", TINY_RECIPE, folder=folder)
+    run(Workspace(folder / "artifacts"), recipe)
+    return folder / "artifacts", recipe
+
+
+@pytest.fixture
+def copied(finished: tuple[Path, Recipe], tmp_path: Path) -> tuple[Workspace, Recipe]:
+    shutil.copytree(finished[0], tmp_path / "copied", symlinks=True)
+    return Workspace(tmp_path / "copied"), finished[1]
+
+
+def changed(recipe: Recipe, room: str, **settings: Any) -> Recipe:
+    return recipe.model_copy(update={room: getattr(recipe, room).model_copy(update=settings)})
+
+
+def test_the_bundle_is_whole_promoted_and_scores(finished: tuple[Path, Recipe]) -> None:
+    bundle = open_bundle(finished[0] / "current")
+    scorer = Scorer(bundle)
+    assert run_self_test(bundle, scorer).rows > 20
+    assert bundle.manifest is not None
+    assert bundle.manifest.metrics["accuracy"] > 0.7
+    assert sorted(path.name for path in (finished[0] / "current").iterdir()) == [
+        "README.md",
+        "golden.jsonl",
+        "manifest.json",
+        "model.onnx",
+    ]
+
+
+def test_a_second_run_does_nothing_again_and_publishes_the_same(copied: tuple[Workspace, Recipe]) -> None:
+    before = read_manifest(copied[0].current).digest
+    outcome = run(*copied)
+    assert done_again(outcome) == []
+    assert outcome.published.digest == before
+    assert outcome.published.is_promoted
+
+
+def test_another_workspace_gives_the_same_bundle_byte_for_byte(
+    finished: tuple[Path, Recipe], workspace: Workspace
+) -> None:
+    outcome = run(workspace, finished[1])
+    assert done_again(outcome) == WORKED
+    assert outcome.published.digest == read_manifest(finished[0] / "current").digest
+
+
+@pytest.mark.parametrize(
+    ("room", "settings", "again"),
+    [
+        ("gates", {"above_chance": 0.01}, ["evaluate", "check_parity"]),
+        ("evaluation", {"threshold": 0.501}, ["evaluate", "export", "check_parity"]),
+        ("training", {"epochs": 4}, ["train", "evaluate", "export", "check_parity"]),
+        ("training", {"order_seed": 5}, ["prepare", "train", "evaluate", "export", "check_parity"]),
+        ("corpus", {"test_share": 0.3}, ["acquire"]),
+    ],
+    ids=["gates", "threshold", "epochs", "order", "unused setting"],
+)
+def test_a_changed_setting_costs_the_stages_that_depend_on_it(
+    room: str, settings: dict[str, Any], again: list[str], copied: tuple[Workspace, Recipe]
+) -> None:
+    workspace, recipe = copied
+    assert done_again(run(workspace, changed(recipe, room, **settings))) == again
+
+
+def test_the_table_says_what_the_reviews_were(copied: tuple[Workspace, Recipe]) -> None:
+    table = outcome_table(run(*copied))
+    assert (
+        table.splitlines()[-1].strip()
+        == "the reviews: files, UNVERIFIED: no published or stated checksum vouches for them"
+    )
+    for word in (
+        "accuracy",
+        "11 of 11 passed",
+        "largest difference",
+        "acquire",
+        "done before",
+        "resenha score",
+    ):
+        assert word in table
+
+
+def test_the_test_reviews_pages_are_written_for_people(copied: tuple[Workspace, Recipe]) -> None:
+    [page] = (copied[0].root / "runs/tiny/evaluate").glob("*/evaluation.md")
+    assert "On 120 test reviews" in page.read_text("utf-8")
+    [page] = (copied[0].root / "runs/tiny/prepare").glob("*/data.md")
+    assert "| Reviews | 400 | 120 |" in page.read_text("utf-8")
+
+
+# Networks that must not ship
+
+
+def planted(kind: str) -> Any:
+    """Give a stand-in for fit_network that trains a network with the named fault."""
+
+    def fit(
+        text: Any, network: Any, training: Any, train_split: Any, validation: Any, *, callbacks: Any
+    ) -> Any:
+        ids, labels = train_split
+        if kind == "inverted":
+            labels = 1 - labels
+        if kind == "at chance":
+            labels = np.random.default_rng(0).integers(0, 2, len(labels)).astype(np.int32)
+        if kind == "diverged":
+            training = training.model_copy(update={"learning_rate": 1e30})
+        model, history = fit_network(text, network, training, (ids, labels), validation, callbacks=callbacks)
+        if kind == "collapsed":
+            model.set_weights([*model.get_weights()[:-1], np.array([9.0], dtype=np.float32)])
+        if kind == "diverged":
+            model.set_weights([weight * np.nan for weight in model.get_weights()])
+        return model, history
+
+    return fit
+
+
+@pytest.mark.parametrize(
+    ("kind", "gate", "says"),
+    [
+        ("inverted", "not_inverted", "1 − it would be "),
+        ("collapsed", "not_collapsed", "get the same label"),
+        ("diverged", "finite", "120 of 120 scores are NaN"),
+        ("at chance", "above_chance", "has learnt nothing that helps"),
+    ],
+)
+def test_a_network_that_must_not_ship_is_refused_and_current_stays(
+    kind: str, gate: str, says: str, copied: tuple[Workspace, Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, recipe = copied
+    before = os.readlink(workspace.current)
+    bundles = sorted(workspace.bundles.rglob("*"))
+    shutil.rmtree(workspace.root / "runs/tiny/train")
+    monkeypatch.setattr(train, "fit_network", planted(kind))
+    with pytest.raises(GateError, match=f"(?s)gate {gate}: .*{says}.*evaluation.md"):
+        run(workspace, recipe)
+    assert os.readlink(workspace.current) == before
+    assert sorted(workspace.bundles.rglob("*")) == bundles
+    # Nothing was trained anew, and the refusal stands all the same.
+    monkeypatch.undo()
+    with pytest.raises(GateError, match=gate):
+        run(workspace, recipe)
+
+
+# Graphs that are not the network
+
+
+def edit_exported(change: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the parity check see an edited graph."""
+    whole = check_parity._compare
+
+    def compare(recipe: Any, prepared: Any, trained: Any, exported: Done[Exported], folder: Path) -> Any:
+        edited = folder / "edited"
+        edited.mkdir()
+        model = onnx.load(exported[Exported.MODEL])
+        change(model)
+        onnx.save(model, edited / Exported.MODEL)
+        try:
+            fields = vars(exported) | {"folder": edited}
+            return whole(recipe, prepared, trained, Done(**fields), folder)
+        finally:
+            shutil.rmtree(edited)
+
+    monkeypatch.setattr(check_parity, "_compare", compare)
+
+
+def move_one_weight(tensor_of: Any) -> Any:
+    def change(model: onnx.ModelProto) -> None:
+        tensor = tensor_of(model)
+        array = numpy_helper.to_array(tensor).copy()
+        array.flat[-1] += 1e-3
+        tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+
+    return change
+
+
+def tensor_shaped(shape: tuple[int, ...]) -> Any:
+    def find(model: onnx.ModelProto) -> Any:
+        return next(
+            tensor
+            for tensor in model.graph.initializer
+            if tuple(tensor.dims) == shape and tensor.data_type == onnx.TensorProto.FLOAT
+        )
+
+    return find
+
+
+def swap_two_words(model: onnx.ModelProto) -> None:
+    [entry] = [entry for entry in model.metadata_props if entry.key == "resenha.words"]
+    words = entry.value.split("\n")
+    words[3], words[4] = words[4], words[3]
+    entry.value = "\n".join(words)
+
+
+def swap_two_rows(model: onnx.ModelProto) -> None:
+    tensor = tensor_shaped((40, 4))(model)
+    array = numpy_helper.to_array(tensor).copy()
+    array[[7, 8]] = array[[8, 7]]
+    tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+
+
+@pytest.mark.parametrize(
+    ("change", "gate", "says"),
+    [
+        (
+            move_one_weight(tensor_shaped((40, 4))),
+            "weights",
+            "1 of 201 trained values do not stand in the graph",
+        ),
+        (
+            move_one_weight(tensor_shaped((4, 1))),
+            "weights",
+            "1 of 201 trained values do not stand in the graph",
+        ),
+        (swap_two_words, "token_ids", "have other token ids than Keras gives; first test review"),
+        (
+            swap_two_rows,
+            "scores",
+            r"Keras 0\.\d{7}, ONNX 0\.\d{7}, difference .* > tolerance 5e-05; .* labels change",
+        ),
+    ],
+    ids=["embedding", "output", "vocabulary", "rows"],
+)
+def test_a_graph_that_is_not_the_network_is_refused_and_current_stays(
+    change: Any, gate: str, says: str, copied: tuple[Workspace, Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, recipe = copied
+    before = os.readlink(workspace.current)
+    shutil.rmtree(workspace.root / "runs/tiny/check_parity")
+    edit_exported(change, monkeypatch)
+    with pytest.raises(GateError, match=f"(?s)gate {gate}: .*{says}"):
+        run(workspace, recipe)
+    assert os.readlink(workspace.current) == before
+
+
+def test_padding_on_the_right_is_refused(
+    workspace: Workspace, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One function pads for training and for scoring, so only the comparison with Keras can notice."""
+
+    def pad_right(reviews: Any, max_length: int, *, pad_id: int = 0) -> Any:
+        padded = np.full((len(reviews), max_length), pad_id, dtype=np.int32)
+        for row, ids in zip(padded, reviews, strict=True):
+            kept = ids[-max_length:]
+            row[: len(kept)] = kept
+        return padded
+
+    for module in ("pipeline.stages.prepare", "pipeline.stages.check_parity", "pipeline.runtime.scorer"):
+        monkeypatch.setattr(f"{module}.pad_reviews", pad_right)
+    with pytest.raises(GateError, match="gate token_ids: .*Look at the text rule, the padding"):
+        run(workspace, recipe)
+    assert not workspace.current.exists()
+
+
+def test_a_score_that_depends_on_its_company_is_refused(
+    copied: tuple[Workspace, Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, recipe = copied
+    shutil.rmtree(workspace.root / "runs/tiny/check_parity")
+    whole = Scorer.score_ids
+
+    def lean_on_neighbours(self: Scorer, ids: Any) -> Any:
+        return whole(self, ids) + np.float32(1e-3 if len(ids) == 7 else 0)
+
+    monkeypatch.setattr(Scorer, "score_ids", lean_on_neighbours)
+    with pytest.raises(GateError, match="gate company: .*most in: batches of 7"):
+        run(workspace, recipe)
+
+
+# Promotion
+
+
+@pytest.mark.parametrize(
+    ("lost", "is_refused"), [(0.005, False), (0.006, True)], ids=["just within", "beyond"]
+)
+def test_a_worse_network_is_refused_against_the_promoted_one(
+    lost: float, is_refused: bool, copied: tuple[Workspace, Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, recipe = copied
+    before = os.readlink(workspace.current)
+    manifest = read_manifest(workspace.current)
+    accuracy = manifest.metrics["accuracy"] + lost
+    better = replace(manifest, metrics={**manifest.metrics, "accuracy": accuracy}).sealed()
+    monkeypatch.setattr(publish, "promoted_manifest", lambda _workspace: better)
+    if is_refused:
+        with pytest.raises(GateError, match=f"gate not_worse: .*promoted {accuracy:.4f}.*max_degradation"):
+            run(workspace, recipe)
+        assert os.readlink(workspace.current) == before
+    else:
+        assert run(workspace, recipe).published.is_promoted
+
+
+def test_the_promoted_bundle_changes_with_a_better_one_and_history_keeps_both(
+    copied: tuple[Workspace, Recipe],
+) -> None:
+    workspace, recipe = copied
+    before = read_manifest(workspace.current).digest
+    outcome = run(workspace, changed(recipe, "training", epochs=8))
+    assert read_manifest(workspace.current).digest == outcome.published.digest != before
+    history = [json.loads(line) for line in (workspace.root / "history.jsonl").read_text().splitlines()]
+    assert [entry["digest"] for entry in history] == [before, outcome.published.digest]
+
+
+def test_synthetic_reviews_never_take_the_place_of_real_ones(
+    copied: tuple[Workspace, Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, recipe = copied
+    before = os.readlink(workspace.current)
+    make = publish._make_manifest
+
+    def synthetic(*arguments: Any) -> Any:
+        manifest = make(*arguments)
+        return replace(manifest, corpus={**manifest.corpus, "provenance": "synthetic"}).sealed()
+
+    monkeypatch.setattr(publish, "_make_manifest", synthetic)
+    published = run(workspace, recipe).published
+    assert not published.is_promoted
+    assert "NOT promoted" in published.note
+    assert Path(published.bundle).is_dir()
+    assert os.readlink(workspace.current) == before
+
+
+def test_a_published_bundle_that_rotted_is_replaced(copied: tuple[Workspace, Recipe]) -> None:
+    workspace, recipe = copied
+    (workspace.current / "model.onnx").write_bytes(b"rotten")
+    run(workspace, recipe)
+    open_bundle(workspace.current)
+
+
+# Data and interruptions
+
+
+def test_a_label_missing_from_a_split_is_refused_with_its_remedy(
+    workspace: Workspace, recipe: Recipe
+) -> None:
+    train_csv = Path(recipe.corpus.train or "")
+    lines = train_csv.read_text().splitlines()
+    train_csv.write_text("\n".join([lines[0], *sorted(lines[1:], key=lambda line: line[-1])]))
+    with pytest.raises(DataError, match="training.order = 'shuffled' mixes"):
+        run(workspace, changed(recipe, "training", order="as_given"))
+    run(workspace, recipe)
+
+
+def test_ctrl_c_in_training_says_so_and_keeps_nothing_of_it(
+    workspace: Workspace, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_arguments: Any, **_options: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "fit_network", interrupt)
+    with pytest.raises(InterruptedRun, match="interrupted in epoch 1 of 3; nothing of it was kept"):
+        run(workspace, recipe)
+    assert list((workspace.root / "runs/tiny/train").iterdir()) == []
+    monkeypatch.undo()
+    assert done_again(run(workspace, recipe)) == WORKED[2:]
+
+
+KILL = """
+import os, signal, sys
+from pathlib import Path
+from pipeline.recipe import load_recipe
+from pipeline.stages.acquire import Sourcing
+from pipeline.workspace import Workspace
+import pipeline.workspace, pipeline.stages.publish
+
+target, artifacts, recipe = sys.argv[1:]
+do, sync = pipeline.workspace._do, pipeline.stages.publish.write_durably
+
+def do_half(work, final, stage, report_type):
+    def half(folder):
+        report = work(folder)
+        if stage == target:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return report
+    return do(half, final, stage, report_type)
+
+def write_half(path, content):
+    sync(path, content)
+    if target == "publish":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+pipeline.workspace._do = do_half
+pipeline.stages.publish.write_durably = write_half
+chain.run_chain(Workspace(Path(artifacts)), load_recipe(recipe), Sourcing())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", NAMES)
+def test_after_a_kill_only_what_was_not_finished_runs_and_the_bundle_is_the_same(
+    stage: str, finished: tuple[Path, Recipe], workspace: Workspace, tmp_path: Path
+) -> None:
+    from tests.conftest import TINY_RECIPE, write_tiny_corpus
+
+    write_tiny_corpus(tmp_path)
+    (tmp_path / "tiny.toml").write_text(TINY_RECIPE)
+    command = [sys.executable, "-c", KILL, stage, str(workspace.root), str(tmp_path / "tiny.toml")]
+    killed = subprocess.run(command, capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    assert not workspace.current.exists()
+    outcome = run(workspace, finished[1])
+    assert done_again(outcome) == WORKED[NAMES.index(stage) :]
+    assert outcome.published.digest == read_manifest(finished[0] / "current").digest
+    assert not list(workspace.root.rglob("*.tmp"))
+
+
+def test_the_chain_stops_where_a_stage_fails(
+    workspace: Workspace, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = []
+
+    def refuse(verb: Any, *arguments: Any) -> Any:
+        ran.append(verb.__name__)
+        if verb.__name__ == "evaluate":
+            msg = "no"
+            raise GateError(msg)
+        return verb(*arguments)
+
+    with pytest.raises(GateError):
+        run_chain(workspace, recipe, Sourcing(), run=refuse)
+    assert ran == NAMES[:4]
+
+
+def test_a_network_is_built_as_the_recipe_says(recipe: Recipe) -> None:
+    weights = [weight.shape for weight in build_network(recipe.text, recipe.network).get_weights()]
+    assert weights == [(40, 4), (4, 4), (4, 4), (4,), (4, 1), (1,)]
+    assert sum(int(np.prod(shape)) for shape in weights) == 201
+    assert Evaluated.PAGE == "evaluation.md"
