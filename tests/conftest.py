@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -70,7 +69,6 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture(autouse=True)
-def _no_outer_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _no_outer_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RESENHA_ARCHIVE", "RESENHA_ARCHIVE_SHA256", "RESENHA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
-    yield

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.gates import Gate, require
 from pipeline.errors import GateError
+from pipeline.gates import Gate, require
 from pipeline.metrics import (
     SplitFacts,
     accuracy_interval,
@@ -21,14 +21,14 @@ LABELS = np.tile([0, 1], 500).astype(np.int32)
 NOISE = np.random.default_rng(3)
 
 
-def scores_right_in(share: float) -> np.ndarray:  # type: ignore[type-arg]
+def scores_right_in(share: float) -> np.ndarray:
     """Scores that are on the right side for the given share of LABELS."""
     is_right = np.arange(len(LABELS)) < share * len(LABELS)
     NOISE.shuffle(is_right)
     return np.where(is_right == (LABELS == 1), 0.9, 0.1).astype(np.float32)
 
 
-def refusals(scores: np.ndarray) -> list[str]:  # type: ignore[type-arg]
+def refusals(scores: np.ndarray) -> list[str]:
     gates = quality_gates(scores, LABELS, 0.5, GateSettings())
     return [gate.name for gate in gates if not gate.passed]
 

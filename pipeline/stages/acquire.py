@@ -89,7 +89,7 @@ def _find_origin(workspace: Workspace, recipe: Recipe, sourcing: Sourcing) -> _O
 
 def _auto(workspace: Workspace, sourcing: Sourcing) -> _Origin:
     if sourcing.archive is not None:
-        is_imdb = sourcing.archive.suffix == ".npz"
+        is_imdb = sourcing.archive.suffix == ".npz" or (sourcing.archive / imdb.ARCHIVE.name).is_file()
         return _imdb(workspace, sourcing, Limits()) if is_imdb else _aclimdb(workspace, sourcing)
     try:
         return _imdb(workspace, sourcing, _ONE_TRY)
@@ -109,10 +109,12 @@ def _imdb(workspace: Workspace, sourcing: Sourcing, limits: Limits) -> _Origin:
         archive = fetch(imdb.ARCHIVE, workspace.cache, limits)
         words = fetch(imdb.WORD_INDEX, workspace.cache, limits)
     else:
+        archive = archive / imdb.ARCHIVE.name if archive.is_dir() else archive
         words = archive.with_name(imdb.WORD_INDEX.name)
-        if not words.is_file():
-            msg = f"{words} is not there; the word index has to lie beside the archive"
-            raise UsageError(msg)
+        for path in (archive, words):
+            if not path.is_file():
+                msg = f"{path} is not there; archive and word index have to lie side by side"
+                raise UsageError(msg)
     provenance = _judge(archive, imdb.ARCHIVE, sourcing)
     if provenance is Provenance.VERIFIED and not has_checksum(words, imdb.WORD_INDEX.checksum):
         provenance = Provenance.UNVERIFIED

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.corpora.imdb import read_array, read_imdb
 from pipeline.errors import DataError
-from pipeline.runtime.text import Tokenizer, TextRule
+from pipeline.runtime.text import TextRule, Tokenizer
 
 INDEX = {"film": 2, "the": 1, "good": 3, "é": 4}
 

@@ -191,7 +191,18 @@ def test_a_manifest_that_lists_no_graph_is_refused(bundle: Path) -> None:
         {"sha256": 7, "size": len(b"# stand-in\n")},
         {"sha256": None, "size": len(b"# stand-in\n")},
     ],
-    ids=json.dumps,
+    ids=[
+        "no size",
+        "one more key",
+        "number",
+        "null",
+        "text",
+        "size is text",
+        "size is null",
+        "size is a fraction",
+        "digest is a number",
+        "digest is null",
+    ],
 )
 def test_a_file_that_is_described_wrongly_is_refused(bundle: Path, entry: object) -> None:
     reseal(bundle, lambda record: record["files"].update({CARD: entry}))

@@ -14,6 +14,12 @@ from pipeline.errors import InputOutputError
 from pipeline.runtime.durable import durable_file, sha256_of, write_durably
 
 
+def fail_in_the_middle(path: Path, error: BaseException) -> None:
+    with durable_file(path) as stream:
+        stream.write(b"half")
+        raise error
+
+
 def disk_full(*_arguments: object) -> None:
     raise OSError(28, "No space left on device")
 
@@ -35,17 +41,15 @@ def test_nothing_stands_under_the_name_before_the_end(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, OSError])
 def test_a_block_that_fails_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
-    with pytest.raises((error, InputOutputError)), durable_file(tmp_path / "a") as stream:
-        stream.write(b"half")
-        raise error
+    with pytest.raises((error, InputOutputError)):
+        fail_in_the_middle(tmp_path / "a", error())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_block_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"old")
-    with pytest.raises(ValueError, match="no"), durable_file(tmp_path / "a") as stream:
-        stream.write(b"half")
-        raise ValueError("no")
+    with pytest.raises(ValueError, match="no"):
+        fail_in_the_middle(tmp_path / "a", ValueError("no"))
     assert (tmp_path / "a").read_bytes() == b"old"
 
 
@@ -108,11 +112,7 @@ def test_a_file_that_appeared_meanwhile_is_kept(
 ) -> None:
     if not has_links:
         monkeypatch.setattr(os, "link", disk_full)
-    with (
-        pytest.raises(InputOutputError, match="--overwrite"),
-        durable_file(tmp_path / "a", overwrite=False) as stream,
-    ):
-        stream.write(b"new")
+    with pytest.raises(InputOutputError, match="--overwrite"), durable_file(tmp_path / "a", overwrite=False):
         (tmp_path / "a").write_bytes(b"theirs")
     assert (tmp_path / "a").read_bytes() == b"theirs"
     assert [path.name for path in tmp_path.iterdir()] == ["a"]

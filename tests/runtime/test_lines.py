@@ -205,5 +205,5 @@ def test_a_mark_that_arrives_byte_by_byte_is_seen(mark: bytes) -> None:
             buffer[: len(piece)] = piece
             return len(piece)
 
-    stream = io.BufferedReader(Slow(mark + "good\n".encode(encoding)))
+    stream: io.BufferedReader = io.BufferedReader(Slow(mark + "good\n".encode(encoding)))
     assert [line.content for line in read_lines(utf8_stream(stream, None))] == [b"good"]

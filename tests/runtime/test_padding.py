@@ -29,7 +29,8 @@ def test_a_review_is_padded_and_cut_on_the_left(ids: list[int], padded: list[int
 @pytest.mark.parametrize("reviews", [0, 1, 3])
 def test_the_array_is_int32_with_a_row_for_each_review(reviews: int) -> None:
     padded = pad_reviews([[1, 2]] * reviews, 5)
-    assert (padded.shape, padded.dtype) == ((reviews, 5), np.int32)
+    assert padded.shape == (reviews, 5)
+    assert padded.dtype == np.int32
 
 
 def test_another_id_can_pad() -> None:

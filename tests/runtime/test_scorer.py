@@ -151,7 +151,8 @@ def test_an_empty_batch_never_calls_the_session(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(scorer, "_session", Untouchable())
     assert all(isinstance(each, Refusal) for each in scorer.score_reviews(reviews))
     empty = scorer.score_ids(np.zeros((0, 3), dtype=np.int32))
-    assert (empty.shape, empty.dtype) == ((0,), np.float32)
+    assert empty.shape == (0,)
+    assert empty.dtype == np.float32
 
 
 def test_the_stand_in_for_a_session_notices_a_call(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,12 +78,16 @@ def test_a_folder_inside_a_folder_is_no_review(tmp_path: Path) -> None:
     assert [type(each) for each in read(str(tmp_path))] == [Row, Reject]
 
 
+def open_descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="descriptors cannot be listed here")
 def test_a_folder_named_like_a_text_file_leaves_no_descriptor_open(tmp_path: Path) -> None:
     (tmp_path / "b.txt").mkdir()
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     read(str(tmp_path))
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
 
 
 def test_a_text_file_that_is_too_long_is_rejected(tmp_path: Path) -> None:
@@ -593,7 +597,7 @@ def test_standard_input_that_breaks_off_ends_the_run(monkeypatch: pytest.MonkeyP
         def readable(self) -> bool:
             return True
 
-        def readinto(self, _buffer: object) -> int:  # type: ignore[override]
+        def readinto(self, _buffer: object) -> int:
             raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BufferedReader(Broken())))

@@ -28,7 +28,9 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("ARCHIVE", "WORD_INDEX"):
             if hasattr(corpus, name):
                 remote = getattr(corpus, name)
-                monkeypatch.setattr(corpus, name, Remote(remote.name, "http://127.0.0.1:1/x", remote.checksum))
+                monkeypatch.setattr(
+                    corpus, name, Remote(remote.name, "http://127.0.0.1:1/x", remote.checksum)
+                )
     monkeypatch.setattr("time.sleep", lambda _seconds: None)
 
 
@@ -72,7 +74,9 @@ def test_a_cache_that_rotted_is_not_used(workspace: Workspace, monkeypatch: pyte
         acquire(workspace, QUICK, Sourcing(corpus="imdb"))
 
 
-def test_an_archive_of_the_users_is_unverified_until_its_checksum_is_stated(workspace: Workspace, tmp_path: Path) -> None:
+def test_an_archive_of_the_users_is_unverified_until_its_checksum_is_stated(
+    workspace: Workspace, tmp_path: Path
+) -> None:
     archive, _ = write_imdb(tmp_path)
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
     plain = acquire(workspace, QUICK, Sourcing(archive=archive)).report
@@ -93,7 +97,9 @@ def test_the_published_archive_is_verified_wherever_it_lies(
     assert acquire(workspace, QUICK, Sourcing(archive=archive)).report.provenance == "unverified"
 
 
-def test_a_changed_archive_is_read_again_and_an_equal_one_is_not(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_changed_archive_is_read_again_and_an_equal_one_is_not(
+    workspace: Workspace, tmp_path: Path
+) -> None:
     archive = write_archive(tmp_path / "a.tar.gz", FILES)
     sourcing = Sourcing(corpus="aclimdb", archive=archive)
     assert not acquire(workspace, QUICK, sourcing).was_done
@@ -119,15 +125,22 @@ def test_an_unpacked_folder_will_do_for_aclimdb(workspace: Workspace, tmp_path: 
         (Sourcing(corpus="sample", archive=Path("/dev/null")), "takes no archive"),
     ],
 )
-def test_an_archive_that_is_missing_or_useless_is_refused(sourcing: Sourcing, message: str, workspace: Workspace) -> None:
+def test_an_archive_that_is_missing_or_useless_is_refused(
+    sourcing: Sourcing, message: str, workspace: Workspace
+) -> None:
     with pytest.raises(UsageError, match=message):
         acquire(workspace, QUICK, sourcing)
+
+
+def test_a_folder_that_holds_the_archive_will_do_for_imdb(workspace: Workspace, tmp_path: Path) -> None:
+    write_imdb(tmp_path)
+    assert acquire(workspace, QUICK, Sourcing(archive=tmp_path)).report.corpus == "imdb"
 
 
 def test_a_word_index_has_to_lie_beside_its_archive(workspace: Workspace, tmp_path: Path) -> None:
     archive, index = write_imdb(tmp_path)
     index.unlink()
-    with pytest.raises(UsageError, match="the word index has to lie beside the archive"):
+    with pytest.raises(UsageError, match="imdb_word_index.json is not there; .* side by side"):
         acquire(workspace, QUICK, Sourcing(archive=archive))
 
 

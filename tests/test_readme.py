@@ -1,0 +1,102 @@
+"""The README's commands are run, in their order, as a newcomer would."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.recipe import shipped_recipes
+from tests.light_environment import make_light_environment
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+COMMANDS = [
+    line.removeprefix("$ ")
+    for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+]
+MADE_BEFORE = {"python3 -m venv light", "light/bin/pip install ."}
+"""An environment with just the declared packages stands in for these two, which need a package index."""
+NOT_HERE = {"make test"}
+"""This very run."""
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project's files, with the environment that this test runs in."""
+    folder = tmp_path_factory.mktemp("clone")
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for name in listed.stdout.splitlines():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    (folder / ".venv").mkdir()
+    (folder / ".venv/bin").symlink_to(Path(sys.executable).parent)
+    for stamp in ("python", "pipeline", "development"):
+        (folder / f".venv/{stamp}.stamp").touch()
+    (folder / "reviews.csv").write_text(README_REVIEWS)
+    labels = ("bad", "good")
+    rows = [
+        f'"a {word} film {number}",{labels[number % 2]}'
+        for number in range(300)
+        for word in (("dull", "moving")[number % 2],)
+    ]
+    (folder / "my-reviews.csv").write_text("\n".join(["text,label", *rows]))
+    [recipe] = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    (folder / "my-reviews.toml").write_text(recipe)
+    make_light_environment(folder / "light")
+    return folder
+
+
+README_REVIEWS = """id,text
+a1,"Everyone told me it was dull; they were wrong."
+a2,"The script is clumsy, and I want my two hours back."
+a3,The acting is moving and the music warm.
+a4,
+"""
+
+
+@pytest.mark.slow
+def test_every_command_of_the_readme_works(clone: Path) -> None:
+    assert len(COMMANDS) >= 8
+    environment = {**os.environ, "PYTHONPATH": str(clone), "PREFECT_HOME": str(clone / "artifacts/prefect")}
+    for command in COMMANDS:
+        if command in MADE_BEFORE | NOT_HERE:
+            continue
+        result = subprocess.run(
+            command, shell=True, cwd=clone, env=environment, capture_output=True, text=True, check=False
+        )
+        # One of the four rows is empty on purpose: it is rejected, and the exit status says so.
+        assert result.returncode == (3 if "reviews.csv" in command and "score" in command else 0), (
+            command,
+            result.stderr,
+        )
+        if "score reviews.csv" in command:
+            assert "3 scored · 1 rejected (no_tokens 1)" in result.stderr
+    assert len((clone / "scores.jsonl").read_text().splitlines()) == 3
+    assert (clone / "artifacts/bundles/my-reviews").is_dir()
+
+
+def test_the_commands_that_are_not_run_here_stand_in_the_readme() -> None:
+    assert set(COMMANDS) >= MADE_BEFORE | NOT_HERE
+
+
+def test_recipes_and_targets_that_the_readme_names_are_there() -> None:
+    for name in re.findall(r"RECIPE=(\w+)(?![\w.-])", README):
+        assert name in shipped_recipes()
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for line in re.findall(r"`(make [^`]*)`", README):
+        for target in [word for word in shlex.split(line)[1:] if "=" not in word]:
+            assert f"\n{target}:" in makefile
+
+
+def test_the_readme_is_filled_in() -> None:
+    assert "@@" not in README
