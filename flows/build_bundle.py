@@ -98,7 +98,7 @@ def build_bundle(
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @chain_options
 def main(**parameters: Any) -> None:
-    r"""Run the flow build-bundle for RECIPE in this process, without a server to start.
+    """Run the flow build-bundle for RECIPE in this process, without a server to start.
 
     \b
     Examples:

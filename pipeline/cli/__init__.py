@@ -14,7 +14,7 @@ import click
 from pipeline.cli.bundles import inspect, verify
 from pipeline.cli.score import score
 from pipeline.cli.train import train
-from pipeline.errors import InterruptedRun, ResenhaError
+from pipeline.errors import InputOutputError, InterruptedRun, ResenhaError
 from pipeline.runtime.rows import printable_message
 
 _READER_GONE = 141
@@ -24,7 +24,7 @@ _READER_GONE = 141
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="resenha")
 def resenha() -> None:
-    r"""Score reviews with a proven recurrent network, on any machine with a CPU.
+    """Score reviews with a proven recurrent network, on any machine with a CPU.
 
     \b
     Examples:
@@ -49,24 +49,34 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and give its exit status; errors become one line on stderr."""
     signal.signal(signal.SIGTERM, _stop)
     try:
-        result = resenha.main(
-            args=None if arguments is None else list(arguments),
-            prog_name="resenha",
-            standalone_mode=False,
-        )
+        status = _invoke(sys.argv[1:] if arguments is None else list(arguments))
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.ClickException as error:
         error.show()
-        return error.exit_code
+        status = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        return _report("interrupted; no output file was left half-written", InterruptedRun.exit_status)
+        status = _report("interrupted; no output file was left half-written", InterruptedRun.exit_status)
     except _Terminated:
-        return _report("terminated; no output file was left half-written", 128 + signal.SIGTERM)
+        status = _report("terminated; no output file was left half-written", 128 + signal.SIGTERM)
     except BrokenPipeError:
-        _silence_stdout()
-        return _READER_GONE
+        status = _READER_GONE
     except ResenhaError as error:
+        status = _report(str(error), error.exit_status)
+    except OSError as error:
+        status = _report(f"input or output failed: {error}", InputOutputError.exit_status)
+    if status != 0:
         _silence_stdout()
-        return _report(str(error), error.exit_status)
+    return status
+
+
+def _invoke(arguments: list[str]) -> int:
+    """Run a command without click's own handling of errors, which turns a closed pipe into status 1."""
+    try:
+        with resenha.make_context("resenha", arguments) as context:
+            result = resenha.invoke(context)
+    except click.exceptions.Exit as end:
+        return end.exit_code
     return result if isinstance(result, int) else 0
 
 
@@ -86,6 +96,7 @@ def _report(message: str, exit_status: int) -> int:
 def _silence_stdout() -> None:
     """Let the interpreter's last flush of standard output go nowhere instead of to a traceback."""
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

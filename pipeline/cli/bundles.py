@@ -19,7 +19,7 @@ _bundle_argument = click.argument(
 @_bundle_argument
 @click.option("--json", "as_json", is_flag=True, help="Print facts and manifest as JSON.")
 def inspect(bundle: Path | None, as_json: bool) -> None:
-    r"""Show what BUNDLE (a folder or a model.onnx) is, after checking its digests.
+    """Show what BUNDLE (a folder or a model.onnx) is, after checking its digests.
 
     \b
     Examples:
@@ -64,7 +64,7 @@ def inspect(bundle: Path | None, as_json: bool) -> None:
 @click.command(short_help="Check a bundle's digests and test it on this machine.")
 @_bundle_argument
 def verify(bundle: Path | None) -> None:
-    r"""Check every file of BUNDLE against its manifest, then score its golden rows on this machine.
+    """Check every file of BUNDLE against its manifest, then score its golden rows on this machine.
 
     \b
     Examples:

@@ -80,7 +80,7 @@ def score(
     quiet: bool,
     **options: Any,
 ) -> int:
-    r"""Score reviews: a line of output for every row, in the order of the input.
+    """Score reviews: a line of output for every row, in the order of the input.
 
     INPUT is a folder of .txt files (one review each), a .txt, .csv, .tsv or .jsonl file, or - for
     standard input (one review a line).
@@ -140,14 +140,16 @@ def _check_destination(inputs: tuple[str, ...], options: dict[str, Any]) -> _Des
         msg = f"{output} is a folder; name one file to write"
         raise UsageError(msg)
     for target in targets:
-        if target.is_dir() or not target.parent.is_dir():
-            what = "is a folder" if target.is_dir() else "lies in a folder that is not there"
-            msg = f"{target} {what}; name a file to write"
+        if not target.parent.is_dir():
+            msg = f"{target} lies in a folder that is not there"
+            raise UsageError(msg)
+        if target.exists() and not target.is_file():
+            msg = f"{target} is a folder or a device; name a file to write (- is standard output)"
             raise UsageError(msg)
         if target.exists() and not options["overwrite"]:
             msg = f"{target} exists (--overwrite replaces it)"
             raise UsageError(msg)
-        if any(name != "-" and Path(name).resolve() == target.resolve() for name in inputs):
+        if any(_reads(name, target) for name in inputs):
             msg = f"{target} is an input too; it would be lost"
             raise UsageError(msg)
     if len({target.resolve() for target in targets}) < len(targets):
@@ -155,6 +157,14 @@ def _check_destination(inputs: tuple[str, ...], options: dict[str, Any]) -> _Des
         raise UsageError(msg)
     by_suffix = "csv" if output.lower().endswith(".csv") else "jsonl"
     return _Destination(output, options["output_format"] or by_suffix, rejects, options["overwrite"])
+
+
+def _reads(name: str, target: Path) -> bool:
+    """Tell whether an input is, or is a folder that holds, the file to be written."""
+    if name == "-":
+        return False
+    source, place = Path(name).resolve(), target.resolve()
+    return source == place or (source == place.parent and place.suffix == ".txt")
 
 
 def _score_to(
@@ -201,6 +211,9 @@ def _score_to(
 @contextmanager
 def _standard_output() -> Iterator[BinaryIO]:
     """Give standard output's bytes; a failure names it, but a reader that left is no failure."""
+    if sys.stdout is None:
+        msg = "standard output is closed; name a file with -o"
+        raise InputOutputError(msg)
     try:
         yield sys.stdout.buffer
     except BrokenPipeError:

@@ -17,7 +17,7 @@ from pipeline.errors import MissingExtra
 def train(
     recipe: str, corpus: Any, archive: Path | None, archive_sha256: str | None, artifacts: Path
 ) -> None:
-    r"""Run every stage of RECIPE (a shipped one's name, or a .toml file), from reviews to a bundle.
+    """Run every stage of RECIPE (a shipped one's name, or a .toml file), from reviews to a bundle.
 
     What an earlier run finished and is still valid is not done again.
 

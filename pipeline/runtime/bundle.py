@@ -94,10 +94,14 @@ def open_bundle(path: Path) -> Bundle:
     Raises:
         BundleError: If there is no bundle, or one file is not what was published.
     """
-    if path.is_file():
-        return Bundle(path, {MODEL: path.read_bytes()}, None)
-    manifest = read_manifest(path)
-    return Bundle(path, dict(read_checked_files(path, manifest)), manifest)
+    try:
+        if path.is_file():
+            return Bundle(path, {MODEL: path.read_bytes()}, None)
+        manifest = read_manifest(path)
+        return Bundle(path, dict(read_checked_files(path, manifest)), manifest)
+    except OSError as error:
+        msg = f"{printable(str(path))} cannot be read: {error.strerror or error}"
+        raise BundleError(msg) from error
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -109,18 +113,30 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     shown = printable(str(folder))
     try:
-        if path.is_symlink() or path.stat().st_size > _MAX_MANIFEST_BYTES:
-            msg = f"{shown}: {MANIFEST} is a link or larger than {_MAX_MANIFEST_BYTES:,} bytes"
+        if path.exists() and not _is_plain(path, _MAX_MANIFEST_BYTES):
+            msg = f"{shown}: {MANIFEST} is no plain file of at most {_MAX_MANIFEST_BYTES:,} bytes"
             raise BundleError(msg)
         content = path.read_bytes()
     except OSError as error:
         msg = f"{shown} is not a bundle: {MANIFEST} cannot be read (make one with `make pipeline`)"
         raise BundleError(msg) from error
     manifest = _parse_manifest(content, shown)
-    if manifest.to_bytes() != content or manifest.sealed().digest != manifest.digest:
+    if not _is_as_sealed(manifest, content):
         msg = f"{shown}: {MANIFEST} was changed after it was published (its own digest does not hold)"
         raise BundleError(msg)
     return manifest
+
+
+def _is_plain(path: Path, max_bytes: int) -> bool:
+    """Tell whether reading a path gives a file's bytes: no link, no FIFO to wait for, not too many."""
+    return not path.is_symlink() and path.is_file() and path.stat().st_size <= max_bytes
+
+
+def _is_as_sealed(manifest: Manifest, content: bytes) -> bool:
+    try:
+        return manifest.to_bytes() == content and manifest.sealed().digest == manifest.digest
+    except (ValueError, TypeError):  # Half a surrogate pair, or a number that JSON does not know.
+        return False
 
 
 def _parse_manifest(content: bytes, shown: str) -> Manifest:
@@ -140,10 +156,28 @@ def _parse_manifest(content: bytes, shown: str) -> Manifest:
         raise BundleError(msg)
     try:
         files = {name: FileRecord(**entry) for name, entry in record["files"].items()}
-        return Manifest(**{**record, "files": files})
-    except (TypeError, AttributeError) as error:
-        msg = f"{shown}: {MANIFEST} describes its files wrongly"
+        for file in files.values():
+            _check_types(file.sha256, str)
+            _check_types(file.size, int)
+        manifest = Manifest(**{**record, "files": files})
+        _check_figures(manifest)
+    except (TypeError, AttributeError, ValueError, KeyError) as error:
+        msg = f"{shown}: {MANIFEST} describes its files or figures wrongly: {error}"
         raise BundleError(msg) from error
+    return manifest
+
+
+def _check_figures(manifest: Manifest) -> None:
+    """Look for the figures that every reader of a manifest shows."""
+    low, high = manifest.metrics["accuracy_interval"]
+    for figure in (manifest.metrics["accuracy"], low, high, manifest.parity["largest"]):
+        _check_types(figure, float)
+    for count in (
+        manifest.metrics["reviews"],
+        manifest.parity["labels_changed"],
+        *manifest.operators.values(),
+    ):
+        _check_types(count, int)
 
 
 def read_checked_files(folder: Path, manifest: Manifest) -> Iterator[tuple[str, bytes]]:
@@ -165,11 +199,11 @@ def read_checked_files(folder: Path, manifest: Manifest) -> Iterator[tuple[str, 
 
 def _read_checked(folder: Path, name: str, record: FileRecord) -> bytes:
     path, shown = folder / name, printable(f"{folder}: {name}")
-    if Path(name).name != name or path.is_symlink() or not path.is_file():
+    if Path(name).name != name or not _is_plain(path, _MAX_FILE_BYTES):
         msg = f"{shown} is not a plain file of the bundle"
         raise BundleError(msg)
     size = path.stat().st_size
-    if size != record.size or size > _MAX_FILE_BYTES:
+    if size != record.size:
         msg = f"{shown} has {size:,} bytes, {record.size:,} were published"
         raise BundleError(msg)
     content = path.read_bytes()
@@ -187,10 +221,23 @@ def read_golden(content: bytes) -> list[GoldenRow]:
         BundleError: If a line is not a golden row.
     """
     try:
-        return [GoldenRow(**json.loads(line)) for line in content.decode().split("\n") if line]
-    except (ValueError, TypeError) as error:
+        rows = [GoldenRow(**json.loads(line)) for line in content.decode().split("\n") if line]
+        for row in rows:
+            _check_types(row.review, str)
+            _check_types(row.score, float, type(None))
+            for token_id in row.token_ids:
+                _check_types(token_id, int)
+    except (ValueError, TypeError, RecursionError) as error:
         msg = f"{GOLDEN} holds a line that is not a golden row: {error}"
         raise BundleError(msg) from error
+    return rows
+
+
+def _check_types(value: object, *types: type) -> None:
+    """Refuse a value of another type; ``True`` is no number here."""
+    if type(value) not in types:
+        msg = f"found {value!r} where {' or '.join(each.__name__ for each in types)} was expected"
+        raise TypeError(msg)
 
 
 def write_golden(rows: list[GoldenRow]) -> bytes:

@@ -25,19 +25,23 @@ class Record:
     message: str = ""
 
 
-def read_records(stream: BinaryIO, delimiter: str, *, max_bytes: int = MAX_ROW_BYTES) -> Iterator[Record]:
+def read_records(
+    stream: BinaryIO, delimiter: str, *, offset: int = 0, max_bytes: int = MAX_ROW_BYTES
+) -> Iterator[Record]:
     """Read records of UTF-8 text as RFC 4180 has them: quoted line ends, doubled quotes.
 
     A quote that is never closed, or is followed by anything but a delimiter, costs the line where
-    it opened; reading goes on at the next line. Lines without any character are skipped.
+    it opened; reading goes on at the next line. A line without any character has no fields.
     """
     csv.field_size_limit(max_bytes)
-    lines = read_lines(stream, max_bytes=max_bytes)
+    lines = read_lines(stream, offset=offset, max_bytes=max_bytes)
     waiting: deque[Line] = deque()
     while (line := waiting.popleft() if waiting else next(lines, None)) is not None:
         if line.content is None:
             yield _reject(line, RejectCode.TOO_LONG, f"longer than {max_bytes:,} bytes")
-        elif line.content:
+        elif not line.content:
+            yield Record(line.number, [])
+        else:
             yield _read_record(line, lines, waiting, delimiter, max_bytes)
 
 
@@ -45,8 +49,6 @@ def _read_record(
     first: Line, lines: Iterator[Line], waiting: deque[Line], delimiter: str, max_bytes: int
 ) -> Record:
     """Join lines until no quote is open; on failure the lines after the first wait again."""
-    if b"\0" in (first.content or b""):
-        return _reject(first, RejectCode.BINARY, "holds a NUL byte")
     taken, size, is_open = [first], 0, False
     quote, mark = b'"', delimiter.encode()
     while True:
@@ -92,6 +94,8 @@ def _scan(line: bytes, delimiter: bytes, quote: bytes, *, is_open: bool) -> bool
 def _parse(lines: list[Line], delimiter: str) -> Record:
     raw = b"".join((line.content or b"") + line.end for line in lines)
     first = lines[0]
+    if b"\0" in raw:
+        return _reject(first, RejectCode.BINARY, "holds a NUL byte")
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from pipeline.errors import InputOutputError
 
@@ -27,6 +28,31 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Let a failure of the operating system name the file that it is about."""
+    try:
+        yield
+    except FileExistsError as error:
+        msg = f"{path} exists by now (--overwrite replaces it)"
+        raise InputOutputError(msg) from error
+    except OSError as error:
+        msg = f"{path} cannot be written: {error.strerror or error}"
+        raise InputOutputError(msg) from error
+
+
+class _NamedFile(io.FileIO):
+    """A file whose failing writes name its final path."""
+
+    def __init__(self, temporary: Path, path: Path) -> None:
+        super().__init__(temporary, "xb")
+        self._path = path
+
+    def write(self, data: Any, /) -> int:
+        with _named(self._path):
+            return super().write(data)
+
+
+@contextmanager
 def durable_file(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
     """Give a stream whose content appears under ``path`` only when the block ends well.
 
@@ -36,25 +62,27 @@ def durable_file(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
 
     Raises:
         InputOutputError: If the file cannot be written, synced or renamed; ``path`` is then
-            as it was before.
+            as it was before, unless only the last step failed, which makes the new name
+            survive power loss. What the block itself raises passes through.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".resenha-{secrets.token_hex(6)}.tmp")
     try:
-        with temporary.open("wb") as stream:
+        with _named(path):
+            stream = io.BufferedWriter(_NamedFile(temporary, path))
+        try:
             yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        if overwrite:
-            temporary.replace(path)
-        else:
-            _publish_new(temporary, path)
-        sync_folder(path.parent)
-    except FileExistsError as error:
-        msg = f"{path} exists by now (--overwrite replaces it)"
-        raise InputOutputError(msg) from error
-    except OSError as error:
-        msg = f"{path} cannot be written: {error.strerror or error}"
-        raise InputOutputError(msg) from error
+            with _named(path):
+                stream.flush()
+                os.fsync(stream.fileno())
+        finally:
+            with suppress(OSError, InputOutputError):
+                stream.close()
+        with _named(path):
+            if overwrite:
+                temporary.replace(path)
+            else:
+                _publish_new(temporary, path)
+            sync_folder(path.parent)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

@@ -61,7 +61,7 @@ def read_facts(metadata: Mapping[str, str]) -> tuple[ModelFacts, Tokenizer]:
         negative, positive = record["labels"]
         facts = ModelFacts(**{**record, "text_rule": rule, "labels": (negative, positive)})
         _check_ranges(facts)
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         msg = f"the graph's {FACTS_KEY!r} metadata cannot be read: {error}"
         raise BundleError(msg) from error
     words = metadata[WORDS_KEY].split("\n")

@@ -63,6 +63,8 @@ class Scorer:
         if face != [(INPUT, "tensor(int32)"), (OUTPUT, "tensor(float)")]:
             msg = f"the graph's face is {face}; a bundle's is int32 {INPUT!r} to float {OUTPUT!r}"
             raise BundleError(msg)
+        # The last id: a table with fewer rows than the vocabulary needs fails here, not in a run.
+        self.score_ids(np.array([[self.facts.text_rule.num_words - 1]], dtype=np.int32))
 
     @classmethod
     def load(cls, path: Path | str, *, threads: int = 1, threshold: float | None = None) -> Scorer:
@@ -81,6 +83,7 @@ class Scorer:
 
         Raises:
             ValueError: If an id or the shape is out of range.
+            BundleError: If the graph fails on ids within the range.
         """
         rule = self.facts.text_rule
         if token_ids.ndim != 2 or not 1 <= token_ids.shape[1] <= rule.max_length:
@@ -92,7 +95,11 @@ class Scorer:
         if token_ids.min() < 0 or token_ids.max() >= rule.num_words:
             msg = f"token ids from {token_ids.min()} to {token_ids.max()}; wanted 0 to {rule.num_words - 1}"
             raise ValueError(msg)
-        scores: NDArray[np.float32] = self._session.run([OUTPUT], {INPUT: token_ids})[0]
+        try:
+            scores: NDArray[np.float32] = self._session.run([OUTPUT], {INPUT: token_ids})[0]
+        except Exception as error:  # As above: no common base.
+            msg = f"the graph fails on token ids that its vocabulary allows: {error}"
+            raise BundleError(msg) from error
         return scores
 
     def score_reviews(self, reviews: Sequence[str], *, batch_size: int = BATCH_SIZE) -> list[Score | Refusal]:

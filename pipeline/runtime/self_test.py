@@ -50,8 +50,11 @@ def run_self_test(bundle: Bundle, scorer: Scorer) -> SelfTest:
         if found.token_ids != published.token_ids:
             msg = f"{where} has other token ids on this machine than when it was published"
             raise BundleError(msg)
-        if found.score is None or published.score is None:
+        if found.score is None and published.score is None:
             continue
+        if found.score is None or published.score is None:
+            msg = f"{where} scores {found.score} on this machine, {published.score} was published"
+            raise BundleError(msg)
         difference = abs(found.score - published.score)
         if not np.less_equal(difference, GOLDEN_TOLERANCE):
             msg = (

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import codecs
-import io
 import json
 import os
-import stat
-import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 from pipeline.errors import InputOutputError, UsageError
 from pipeline.runtime.delimited import read_records
-from pipeline.runtime.lines import MAX_ROW_BYTES, Line, read_lines, utf8_stream
+from pipeline.runtime.lines import MAX_ROW_BYTES, Line, read_lines
+from pipeline.runtime.opening import (
+    STDIN,
+    NotAFileError,
+    is_text_encoding,
+    name_without_loss,
+    open_utf8,
+)
 from pipeline.runtime.rows import Reject, RejectCode, Row, printable
 
-STDIN = "-"
 _JSON_WHITE_SPACE = b" \t\r\n"
 
 
@@ -75,24 +76,27 @@ def check_inputs(inputs: Sequence[str], options: ReadOptions) -> None:
         UsageError: If an input is not there, has a format that is not known, is a folder without
             ``.txt`` files, or lacks the text column (or has it twice).
     """
-    if options.delimiter is not None and len(options.delimiter.encode()) != 1:
-        msg = f"the delimiter is {options.delimiter!r}; it has to be one ASCII character"
+    delimiter = options.delimiter
+    if delimiter is not None and (len(delimiter.encode()) != 1 or delimiter in '"\n\r\0'):
+        msg = f"the delimiter is {delimiter!r}; it has to be one ASCII character, and no quote or line end"
         raise UsageError(msg)
-    if options.encoding is not None and not _is_text_encoding(options.encoding):
+    if options.encoding is not None and not is_text_encoding(options.encoding):
         msg = f"{options.encoding!r} is no text encoding that Python knows (try utf-8, latin-1, cp1252)"
         raise UsageError(msg)
-    if inputs.count(STDIN) > 1:
-        msg = "standard input (-) is named twice; it can be read once"
-        raise UsageError(msg)
+    _check_named_once(inputs)
     for name in inputs:
         _check_input(name, options)
 
 
-def _is_text_encoding(name: str) -> bool:
-    try:
-        return isinstance(codecs.decode(b"", name), str)
-    except (LookupError, ValueError):
-        return False
+def _check_named_once(inputs: Sequence[str]) -> None:
+    """Refuse to score a row twice because its file is named twice, or beside its folder."""
+    places = [Path(name) if name == STDIN else Path(name).resolve() for name in inputs]
+    seen: set[Path] = set()
+    for name, place in zip(inputs, places, strict=True):
+        if place in seen or (place.suffix == ".txt" and place.parent in places):
+            msg = f"{printable(name)} is named twice (by its folder, perhaps): its rows would be scored twice"
+            raise UsageError(msg)
+        seen.add(place)
 
 
 def _check_input(name: str, options: ReadOptions) -> None:
@@ -110,8 +114,8 @@ def _check_input(name: str, options: ReadOptions) -> None:
     chosen = _format_of(name, options)
     if chosen in (InputFormat.CSV, InputFormat.TSV) and path.is_file():
         try:
-            with _open_utf8(name, options) as stream:
-                next(_delimited_rows(name, stream, chosen, options), None)
+            with open_utf8(name, options.encoding) as (stream, offset):
+                next(_delimited_rows(name, stream, offset, chosen, options, ReadTally()), None)
         except (OSError, UnicodeError):
             return  # It becomes a reject when its turn comes; the other inputs are scored.
 
@@ -167,63 +171,40 @@ def _read_input(
     source = name_without_loss(name)
     last_row = 0
     try:
-        with _open_utf8(name, options) as stream:
+        with open_utf8(name, options.encoding) as (stream, offset):
             if chosen is InputFormat.TEXT:
-                rows: Iterator[Row | Reject] = _whole_text(name, stream)
+                rows: Iterator[Row | Reject] = _whole_text(name, stream, offset)
             elif chosen is InputFormat.LINES:
-                rows = _line_rows(name, stream, tally)
+                rows = _line_rows(name, stream, offset, tally)
             elif chosen is InputFormat.JSONL:
-                rows = _json_rows(name, stream, options, tally)
+                rows = _json_rows(name, stream, offset, options, tally)
             else:
-                rows = _delimited_rows(name, stream, chosen, options)
+                rows = _delimited_rows(name, stream, offset, chosen, options, tally)
             for row in rows:
                 last_row = row.row
                 yield row
     except UnicodeError as error:
-        message = f"cannot be read on as {options.encoding or 'UTF-16'}: {error}"
+        message = f"cannot be read on: {error}"
         yield Reject(source, last_row + 1, RejectCode.INVALID_ENCODING, message)
     except OSError as error:
         if name == STDIN:
             msg = f"standard input cannot be read: {error.strerror or error}"
             raise InputOutputError(msg) from error
         yield Reject(source, 0, RejectCode.UNREADABLE, error.strerror or str(error))
-    except _NotAFileError as error:
+    except NotAFileError as error:
         yield Reject(source, 0, RejectCode.NOT_A_FILE, str(error))
 
 
-class _NotAFileError(Exception):
-    """A name that opening could block on."""
-
-
-@contextmanager
-def _open_utf8(name: str, options: ReadOptions) -> Iterator[io.BufferedReader]:
-    if name == STDIN:
-        yield utf8_stream(cast("io.BufferedReader", sys.stdin.buffer), options.encoding)
-        return
-    # O_NONBLOCK: opening a FIFO that nobody writes to must not wait.
-    descriptor = os.open(name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with os.fdopen(descriptor, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            msg = "neither a file nor a folder (pipe it to standard input instead)"
-            raise _NotAFileError(msg)
-        yield utf8_stream(stream, options.encoding)
-
-
-def name_without_loss(name: str) -> str:
-    r"""Give a file's name as text that can be written as UTF-8; other bytes become ``\xNN``."""
-    return os.fsencode(name).decode(errors="backslashreplace") if name != STDIN else name
-
-
-def _whole_text(name: str, stream: BinaryIO) -> Iterator[Row | Reject]:
+def _whole_text(name: str, stream: BinaryIO, offset: int) -> Iterator[Row | Reject]:
     content = stream.read(MAX_ROW_BYTES + 1)
     is_whole = len(content) <= MAX_ROW_BYTES
-    line = Line(1, 0, content if is_whole else None, b"")
+    line = Line(1, offset, content if is_whole else None, b"")
     yield _text_row(name_without_loss(name), 1, line, review_id=name_without_loss(Path(name).stem))
 
 
-def _line_rows(name: str, stream: BinaryIO, tally: ReadTally) -> Iterator[Row | Reject]:
+def _line_rows(name: str, stream: BinaryIO, offset: int, tally: ReadTally) -> Iterator[Row | Reject]:
     source, row = name_without_loss(name), 0
-    for line in read_lines(stream):
+    for line in read_lines(stream, offset=offset):
         if line.content == b"":
             tally.blank_lines += 1
             continue
@@ -245,9 +226,11 @@ def _text_row(source: str, row: int, line: Line, review_id: str | None = None) -
         return Reject(source, row, RejectCode.INVALID_ENCODING, message, line.number)
 
 
-def _json_rows(name: str, stream: BinaryIO, options: ReadOptions, tally: ReadTally) -> Iterator[Row | Reject]:
+def _json_rows(
+    name: str, stream: BinaryIO, offset: int, options: ReadOptions, tally: ReadTally
+) -> Iterator[Row | Reject]:
     source, row = name_without_loss(name), 0
-    for line in read_lines(stream):
+    for line in read_lines(stream, offset=offset):
         if line.content is not None and not line.content.strip(_JSON_WHITE_SPACE):
             tally.blank_lines += 1
             continue
@@ -281,18 +264,28 @@ def _json_row(read: Row, line: int, options: ReadOptions) -> Row | Reject:
 
 
 def _delimited_rows(
-    name: str, stream: BinaryIO, chosen: InputFormat, options: ReadOptions
+    name: str,
+    stream: BinaryIO,
+    offset: int,
+    chosen: InputFormat,
+    options: ReadOptions,
+    tally: ReadTally,
 ) -> Iterator[Row | Reject]:
     source = name_without_loss(name)
     delimiter = options.delimiter or ("\t" if chosen is InputFormat.TSV else ",")
-    records = read_records(stream, delimiter)
-    header = next(records, None)
+    records = read_records(stream, delimiter, offset=offset)
+    header = next((record for record in records if record.fields != []), None)
     if header is None or header.fields is None:
         why = "is empty" if header is None else f"has a header that cannot be read: {header.message}"
         msg = f"{printable(name)} {why}; the first line has to name the columns"
         raise UsageError(msg)
     text_at, id_at = _find_columns(name, header.fields, options)
-    for row, record in enumerate(records, start=1):
+    row = 0
+    for record in records:
+        if record.fields == []:
+            tally.blank_lines += 1
+            continue
+        row += 1
         if record.fields is None:
             code = record.code or RejectCode.UNCLOSED_QUOTE
             yield Reject(source, row, code, record.message, record.line)

@@ -173,7 +173,7 @@ def test_help_shows_examples(capsys: Capture, command: Sequence[str], option: st
     assert cli.run([*command, option]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    assert "Examples:\n  resenha " in out
+    assert "Examples:\n    resenha " in out
 
 
 @pytest.mark.parametrize("command", ["score", "train"])

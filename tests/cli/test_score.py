@@ -612,7 +612,7 @@ def test_a_signal_leaves_no_file_behind(
         assert process.stdin is not None
         process.stdin.write(b"a good film\n" * 600)
         process.stdin.flush()
-        while process.poll() is None and not any(path.stat().st_size for path in work.glob(".scores.*")):
+        while process.poll() is None and not any(path.stat().st_size for path in work.glob(".resenha-*")):
             time.sleep(0.01)
         process.send_signal(number)
         _, err = process.communicate()

@@ -111,9 +111,9 @@ def test_a_line_too_long_inside_quotes_costs_no_row_after_it() -> None:
     assert [record.code for record in found] == [RejectCode.UNCLOSED_QUOTE, RejectCode.TOO_LONG, None]
 
 
-def test_lines_without_any_character_are_skipped() -> None:
-    found = records(b"\na,b\n\r\n\nc,d\n\n")
-    assert [(record.line, record.fields) for record in found] == [(2, ["a", "b"]), (5, ["c", "d"])]
+def test_lines_without_any_character_have_no_fields() -> None:
+    found = [(record.line, record.fields) for record in records(b"\na,b\n\r\n\nc,d\n\n")]
+    assert found == [(1, []), (2, ["a", "b"]), (3, []), (4, []), (5, ["c", "d"]), (6, [])]
 
 
 def test_bytes_that_are_not_utf_8_cost_their_row_and_say_where() -> None:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.runtime.lines import Line, read_lines, utf8_stream
+from pipeline.runtime.lines import Line, read_lines
+from pipeline.runtime.opening import Utf8Stream
 
 
 class Pieces(io.BytesIO):
@@ -150,7 +151,7 @@ def test_numbers_and_offsets_say_where_a_line_stands(data: bytes, size: int, max
 
 
 def utf8(content: bytes, encoding: str | None = None) -> bytes:
-    return utf8_stream(io.BufferedReader(io.BytesIO(content)), encoding).read()
+    return io.BufferedReader(Utf8Stream(io.BytesIO(content), encoding)).read()
 
 
 TEXT = "A moving film, café — 映画 🎬\r\nnext\n"
@@ -181,7 +182,7 @@ def test_utf_8_passes_through_unchecked(encoding: str | None) -> None:
 
 
 def test_bytes_another_encoding_does_not_have_raise() -> None:
-    with pytest.raises(UnicodeDecodeError):
+    with pytest.raises(UnicodeError, match="not utf-16-le at byte 4"):
         utf8(b"\xff\xfeg\x00\x00\xd8", None)
 
 
@@ -206,4 +207,4 @@ def test_a_mark_that_arrives_byte_by_byte_is_seen(mark: bytes) -> None:
             return len(piece)
 
     stream: io.BufferedReader = io.BufferedReader(Slow(mark + "good\n".encode(encoding)))
-    assert [line.content for line in read_lines(utf8_stream(stream, None))] == [b"good"]
+    assert [line.content for line in read_lines(io.BufferedReader(Utf8Stream(stream)))] == [b"good"]

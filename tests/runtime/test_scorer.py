@@ -158,7 +158,7 @@ def test_an_empty_batch_never_calls_the_session(monkeypatch: pytest.MonkeyPatch,
 def test_the_stand_in_for_a_session_notices_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
     scorer = make_scorer()
     monkeypatch.setattr(scorer, "_session", Untouchable())
-    with pytest.raises(AssertionError, match="was called"):
+    with pytest.raises(BundleError, match="the session was called"):
         scorer.score_reviews(["good"])
 
 

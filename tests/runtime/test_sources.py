@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from pipeline.errors import InputOutputError, UsageError
 from pipeline.runtime import sources
 from pipeline.runtime.lines import MAX_ROW_BYTES
+from pipeline.runtime.opening import name_without_loss
 from pipeline.runtime.rows import Reject, RejectCode, Row
 from pipeline.runtime.sources import (
     InputFormat,
     ReadOptions,
     ReadTally,
     check_inputs,
-    name_without_loss,
     read_rows,
 )
 
