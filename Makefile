@@ -60,4 +60,4 @@ $(VENV)/pipeline.stamp $(VENV)/development.stamp: $(VENV)/%.stamp: $(VENV)/pytho
 	@echo 'installing requirements/$*.txt into $(VENV) (once; TensorFlow alone is 1.9 GB unpacked) ...'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$*.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
-	@touch $@
+	@touch $@ $(VENV)/pipeline.stamp

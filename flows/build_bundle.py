@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -107,6 +108,8 @@ def main(**parameters: Any) -> None:
     """
     try:
         state: Any = build_bundle(**parameters, return_state=True)
+        # That the temporary server stops is no news: the table's last line is to be the last one.
+        logging.getLogger("prefect").setLevel(logging.WARNING)
         click.echo(state.result())
     except ResenhaError as error:
         click.echo(f"resenha: {printable_message(str(error))}", err=True)

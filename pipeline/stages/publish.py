@@ -66,15 +66,15 @@ def publish(
         gate = degradation_gate(manifest, promoted, recipe.gates)
         require([gate], report=evaluated[Evaluated.PAGE])
         _put_in_place(bundle, files | {MANIFEST: manifest.to_bytes()})
-        note = _reason_to_wait(manifest, promoted)
-        if note is None:
-            if promoted is None or promoted.digest != manifest.digest:
-                promote(workspace, bundle, manifest)
-            note = "promoted: artifacts/current names it"
-            note = note.replace("artifacts", str(workspace.root))
-    is_promoted = note.startswith("promoted")
+        obstacle = _reason_to_wait(manifest, promoted)
+        if obstacle is None and (promoted is None or promoted.digest != manifest.digest):
+            promote(workspace, bundle, manifest)
     return Published(
-        str(bundle), manifest.digest, is_promoted, note, [each.to_record() for each in (*gates, gate)]
+        bundle=str(bundle),
+        digest=manifest.digest,
+        is_promoted=obstacle is None,
+        note=obstacle or f"promoted: {workspace.current} names it",
+        gates=[each.to_record() for each in (*gates, gate)],
     )
 
 
