@@ -3,7 +3,8 @@
 Each review has a stance. Most of its opinions agree with it, some say so by negating the opposite
 ("not dull at all"), some turn around ("everyone told me it was dull; they were wrong"), some
 concede a point to the other side, and a few reviewers never make up their mind. The lengths follow
-real reviews: log-normal with a median of 174 words, cut at 1,000.
+real reviews: log-normal with a median of 174 words, cut at 1,000; but one review in eight is a
+sentence or three, since such are what people try a scorer with.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pipeline.corpora.corpus import Corpus, LabelledReview
 SEED = 19030401
 _TRAIN, _TEST = 5_000, 1_500
 _MEDIAN_WORDS, _SPREAD, _MOST_WORDS = 174, 0.72, 1_000
+_SHORT, _SHORT_WORDS = 0.125, 30
 _UNDECIDED = 0.12
 """Share of reviews whose opinions follow no stance: what keeps a perfect score out of reach."""
 
@@ -65,21 +67,31 @@ _VERDICTS = {
 
 
 def make_sample() -> Corpus:
-    """Make the corpus: 5,000 reviews to learn from and 1,500 to test on, half of each positive."""
+    """Make the corpus: 5,000 reviews to learn from and 1,500 to test on, half positive, all different."""
     source = random.Random(SEED)
-    return Corpus(_make_split(source, _TRAIN), _make_split(source, _TEST))
+    seen: set[str] = set()
+    return Corpus(_make_split(source, _TRAIN, seen), _make_split(source, _TEST, seen))
 
 
-def _make_split(source: random.Random, count: int) -> list[LabelledReview]:
-    return [LabelledReview(_make_review(source, number % 2), number % 2) for number in range(count)]
+def _make_split(source: random.Random, count: int, seen: set[str]) -> list[LabelledReview]:
+    reviews: list[LabelledReview] = []
+    while len(reviews) < count:
+        label = len(reviews) % 2
+        text = _make_review(source, label)
+        if text not in seen:
+            seen.add(text)
+            reviews.append(LabelledReview(text, label))
+    return reviews
 
 
 def _make_review(source: random.Random, stance: int) -> str:
     wanted = min(_MOST_WORDS, round(math.exp(source.gauss(math.log(_MEDIAN_WORDS), _SPREAD))))
+    if source.random() < _SHORT:
+        wanted = source.randrange(_SHORT_WORDS)
     is_undecided = source.random() < _UNDECIDED
     sentences: list[str] = []
     words = 0
-    while words < wanted or not sentences:
+    while words < wanted:
         side = source.randrange(2) if is_undecided else stance
         kind = source.random()
         sentence = _plot(source) if kind < 0.6 else _opinion(source, side)
