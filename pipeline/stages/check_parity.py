@@ -171,7 +171,7 @@ def judge_scores(
         "worst_row": names[worst],
         "labels_changed": int(changed.sum()),
         "labels_changed_outside_band": int(outside.sum()),
-        "changed_rows": [names[place] for place in np.flatnonzero(changed)],
+        "changed_rows": [names[place] for place in np.flatnonzero(changed).tolist()],
         "band": limits.parity_tolerance,
     }
     tolerance = limits.parity_tolerance
