@@ -42,7 +42,6 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / ".venv/bin").symlink_to(Path(sys.executable).parent)
     for stamp in ("python", "pipeline", "development"):
         (folder / f".venv/{stamp}.stamp").touch()
-    (folder / "reviews.csv").write_text(README_REVIEWS)
     labels = ("bad", "good")
     rows = [
         f'"a {word} film {number}",{labels[number % 2]}'
@@ -54,14 +53,6 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "my-reviews.toml").write_text(recipe)
     make_light_environment(folder / "light")
     return folder
-
-
-README_REVIEWS = """id,text
-a1,"Everyone told me it was dull; they were wrong."
-a2,"The script is clumsy, and I want my two hours back."
-a3,The acting is moving and the music warm.
-a4,
-"""
 
 
 @pytest.mark.slow

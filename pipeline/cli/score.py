@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -152,7 +153,7 @@ def _check_destination(inputs: tuple[str, ...], options: dict[str, Any]) -> _Des
         if any(_reads(name, target) for name in inputs):
             msg = f"{target} is an input too; it would be lost"
             raise UsageError(msg)
-    if len({target.resolve() for target in targets}) < len(targets):
+    if len({os.path.realpath(target) for target in targets}) < len(targets):
         msg = f"{output} is named for scores and for rejects; they need a file each"
         raise UsageError(msg)
     by_suffix = "csv" if output.lower().endswith(".csv") else "jsonl"
@@ -163,7 +164,7 @@ def _reads(name: str, target: Path) -> bool:
     """Tell whether an input is, or is a folder that holds, the file to be written."""
     if name == "-":
         return False
-    source, place = Path(name).resolve(), target.resolve()
+    source, place = Path(os.path.realpath(name)), Path(os.path.realpath(target))
     return source == place or (source == place.parent and place.suffix == ".txt")
 
 

@@ -90,7 +90,8 @@ def check_inputs(inputs: Sequence[str], options: ReadOptions) -> None:
 
 def _check_named_once(inputs: Sequence[str]) -> None:
     """Refuse to score a row twice because its file is named twice, or beside its folder."""
-    places = [Path(name) if name == STDIN else Path(name).resolve() for name in inputs]
+    # realpath gives up quietly on links that run in a circle, where Path.resolve raises.
+    places = [Path(name) if name == STDIN else Path(os.path.realpath(name)) for name in inputs]
     seen: set[Path] = set()
     for name, place in zip(inputs, places, strict=True):
         if place in seen or (place.suffix == ".txt" and place.parent in places):

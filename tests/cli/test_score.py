@@ -662,3 +662,11 @@ def test_the_package_runs_as_a_module(work: Path) -> None:
     found = subprocess.run([sys.executable, "-m", "pipeline", "--help"], capture_output=True, check=True)
     assert found.stdout.startswith(b"Usage: resenha")
     assert found.stderr == b""
+
+
+def test_a_link_that_runs_in_a_circle_costs_itself(score: Score, work: Path, reviews: str) -> None:
+    (work / "loop.txt").symlink_to("loop.txt")
+    found = score("loop.txt", reviews)
+    assert found.status == 3
+    assert len(found.records) == 1
+    assert "loop.txt: unreadable" in found.err
