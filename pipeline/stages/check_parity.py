@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from pipeline.reports import Compared, Exported, Prepared, Trained
 from pipeline.runtime.padding import pad_reviews
 from pipeline.runtime.rows import Score
 from pipeline.runtime.scorer import Scorer
+from pipeline.runtime.text import split_words
 from pipeline.workspace import Done, Workspace
 
 BATCH_SIZES = (1, 2, 7, 64, 512)
@@ -105,13 +107,14 @@ class _Rows:
 def _rows(prepared: Done[Prepared], scorer: Scorer, words: Sequence[str]) -> _Rows:
     reviews = [review.text for review in load_reviews(prepared[Prepared.TEST_REVIEWS])]
     rated = [number for number, text in enumerate(reviews) if scorer.tokenizer.encode(text).tokens]
-    spoken = " ".join(reviews[number] for number in rated).split()
-    longest = scorer.facts.text_rule.max_length
+    rule = scorer.facts.text_rule
+    spoken = cycle(word for number in rated for word in split_words(reviews[number], rule.html_breaks))
     # In ids, the start mark included, these are 2, 3, one below the limit, the limit, and beyond.
-    lengths = [length for length in (1, 2, longest - 2, longest - 1, longest, 3 * longest) if length > 0]
+    limit = rule.max_length
+    lengths = [length for length in (1, 2, limit - 2, limit - 1, limit, 3 * limit) if length > 0]
     return _Rows(
         [reviews[number] for number in rated]
-        + [" ".join(spoken[:length]) for length in lengths]
+        + [" ".join(islice(spoken, length)) for length in lengths]
         + list(words),
         [f"test review {number}" for number in rated]
         + [f"a review of {length} words" for length in lengths]
