@@ -50,6 +50,7 @@ clean: ## Remove runs and caches; bundles stay
 	rm -rf '$(ARTIFACTS)/runs' '$(ARTIFACTS)/prefect' .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/python.stamp: Makefile
+	@command -v '$(PYTHON)' >/dev/null || { echo "$(PYTHON) is not there; Resenha needs Python 3.11 to 3.13: make PYTHON=python3.12 ..."; exit 1; }
 	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info < (3, 14); \
 	  sys.exit(0 if ok else f"Resenha needs Python 3.11 to 3.13, this is {sys.version.split()[0]}: make PYTHON=python3.12 ...")'
 	@$(PYTHON) -m venv '$(VENV)'

@@ -107,6 +107,7 @@ def main(**parameters: Any) -> None:
       python -m flows.build_bundle seed --corpus imdb --archive imdb.npz
     """
     try:
+        load_recipe(parameters["recipe"])  # A slip in it is told before Prefect takes its seconds to start.
         state: Any = build_bundle(**parameters, return_state=True)
         # That the temporary server stops is no news: the table's last line is to be the last one.
         logging.getLogger("prefect").setLevel(logging.WARNING)

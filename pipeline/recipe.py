@@ -44,8 +44,11 @@ class CorpusSettings(_Settings):
 
     @model_validator(mode="after")
     def _check_files(self) -> CorpusSettings:
-        if (self.name == "files") != (self.train is not None):
-            msg = "corpus.train names the reviews of the corpus 'files', and of no other"
+        if self.name == "files" and self.train is None:
+            msg = "corpus.train is missing: it names the reviews of the corpus 'files'"
+            raise ValueError(msg)
+        if self.name != "files" and self.train is not None:
+            msg = f"corpus.train is for the corpus 'files', and corpus.name is {self.name!r}"
             raise ValueError(msg)
         if self.negative == self.positive:
             msg = f"corpus.negative and corpus.positive are both {self.negative!r}"

@@ -134,7 +134,7 @@ def _do(work: Callable[[Path], Report], final: Path, stage: str, report_type: ty
             "digests": {path.name: _sealed(path) for path in sorted(temporary.iterdir())},
             "seconds": round(time.perf_counter() - started, 3),
         }
-        write_durably(temporary / _STAMP, json.dumps(stamp, indent=2, sort_keys=True) + "\n")
+        write_durably(temporary / _STAMP, json.dumps(stamp, indent=2) + "\n")
         put_in_place(temporary, final, is_whole=lambda: _read_done(final, stage, report_type) is not None)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

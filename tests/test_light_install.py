@@ -57,4 +57,4 @@ def test_training_says_in_one_line_what_is_missing(light: Path) -> None:
     result = subprocess.run([light / "resenha", "train"], capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1
-    assert "pip install 'resenha[train]'" in result.stderr
+    assert "pip install '.[train]' in the project's folder" in result.stderr

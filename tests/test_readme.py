@@ -39,15 +39,13 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     (folder / ".venv").mkdir()
-    (folder / ".venv/bin").symlink_to(Path(sys.executable).parent)
+    for part in ("bin", "lib", "pyvenv.cfg"):
+        (folder / ".venv" / part).symlink_to(Path(sys.prefix) / part)
     for stamp in ("python", "pipeline", "development"):
         (folder / f".venv/{stamp}.stamp").touch()
     labels = ("bad", "good")
-    rows = [
-        f'"a {word} film {number}",{labels[number % 2]}'
-        for number in range(300)
-        for word in (("dull", "moving")[number % 2],)
-    ]
+    words = ("dull", "moving")
+    rows = [f"{words[n % 2]} {words[n % 2]} film {n} {words[n % 2]},{labels[n % 2]}" for n in range(3_000)]
     (folder / "my-reviews.csv").write_text("\n".join(["text,label", *rows]))
     [recipe] = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     (folder / "my-reviews.toml").write_text(recipe)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _REJECTED = 3
 _SHOWN_REJECTS = 20
+_FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", "": "jsonl"}
+"""Output format by suffix; standard output has none."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,10 @@ def score(
     scorer = Scorer.load(chosen, threshold=threshold)
     if not quiet:
         facts = scorer.facts
-        click.echo(f"bundle: {facts.name} from {facts.corpus} ({facts.provenance}), {chosen}", err=True)
+        alone = ", a graph alone: no manifest vouches for its bytes" if chosen.is_file() else ""
+        click.echo(
+            f"bundle: {facts.name} from {facts.corpus} ({facts.provenance}), {chosen}{alone}", err=True
+        )
     summary = _score_to(destination, inputs, read_options, scorer, quiet=quiet)
     if not quiet:
         _print_summary(summary)
@@ -156,8 +161,12 @@ def _check_destination(inputs: tuple[str, ...], options: dict[str, Any]) -> _Des
     if len({os.path.realpath(target) for target in targets}) < len(targets):
         msg = f"{output} is named for scores and for rejects; they need a file each"
         raise UsageError(msg)
-    by_suffix = "csv" if output.lower().endswith(".csv") else "jsonl"
-    return _Destination(output, options["output_format"] or by_suffix, rejects, options["overwrite"])
+    by_suffix = _FORMATS.get(Path(output).suffix.lower())
+    if options["output_format"] is None and by_suffix is None:
+        known = ", ".join(filter(None, _FORMATS))
+        msg = f"{output} has no suffix of a known format ({known}); --output-format says what to write"
+        raise UsageError(msg)
+    return _Destination(output, options["output_format"] or str(by_suffix), rejects, options["overwrite"])
 
 
 def _reads(name: str, target: Path) -> bool:
@@ -205,7 +214,7 @@ def _score_to(
             _reject_reporter(rejects, quiet=quiet),
             advance=progress.update,
         )
-    summary.blank_lines = tally.blank_lines
+    summary.blank_lines, summary.passed_over = tally.blank_lines, tally.passed_over
     return summary
 
 
@@ -252,7 +261,9 @@ def _print_summary(summary: Summary) -> None:
     if summary.truncated:
         parts.append(f"{summary.truncated:,} cut to the bundle's length")
     if summary.blank_lines:
-        parts.append(f"{summary.blank_lines:,} blank lines skipped")
+        parts.append(f"blank lines skipped {summary.blank_lines:,}")
+    if summary.passed_over:
+        parts.append(f"entries of folders passed over {summary.passed_over:,} (only .txt files are read)")
     parts += [f"{label} {count:,}" for label, count in sorted(summary.labels.items())]
     rate = summary.rows_in / summary.seconds if summary.seconds else 0.0
     parts.append(f"{summary.seconds:.1f} s, {rate:,.0f} reviews/s")

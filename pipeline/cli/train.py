@@ -28,8 +28,8 @@ def train(
       resenha train my-reviews.toml
 
     \b
-    Exit status: 0 published · 2 wrong usage or recipe · 5 refused by a gate ·
-    6 a download or the disk failed · 130 interrupted
+    Exit status: 0 published · 1 reviews that cannot be learnt from · 2 wrong usage or recipe ·
+    5 refused by a gate · 6 a download or the disk failed · 130 interrupted
     """
     try:
         from pipeline.chain import outcome_table, run_chain
@@ -39,7 +39,7 @@ def train(
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "pipeline":
             raise
-        msg = f"training needs the package {error.name!r}: pip install 'resenha[train]'"
+        msg = f"training needs the package {error.name!r}: pip install '.[train]' in the project's folder"
         raise MissingExtra(msg) from error
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("resenha").setLevel(logging.INFO)

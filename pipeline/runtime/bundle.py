@@ -21,6 +21,7 @@ MODEL = "model.onnx"
 MANIFEST = "manifest.json"
 GOLDEN = "golden.jsonl"
 CARD = "README.md"
+_REMEDY = "this is not the bundle that was published: copy it again, or make it again"
 _MAX_MANIFEST_BYTES = 1 << 20
 _MAX_FILE_BYTES = 1 << 30
 
@@ -122,7 +123,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise BundleError(msg) from error
     manifest = _parse_manifest(content, shown)
     if not _is_as_sealed(manifest, content):
-        msg = f"{shown}: {MANIFEST} was changed after it was published (its own digest does not hold)"
+        msg = f"{shown}: {MANIFEST} was changed after it was published; {_REMEDY}"
         raise BundleError(msg)
     return manifest
 
@@ -144,7 +145,7 @@ def _parse_manifest(content: bytes, shown: str) -> Manifest:
         record = json.loads(content)
         found = record["format_version"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        msg = f"{shown}: {MANIFEST} is not a manifest ({type(error).__name__})"
+        msg = f"{shown}: {MANIFEST} is not a manifest; {_REMEDY}"
         raise BundleError(msg) from error
     if found != FORMAT_VERSION:
         msg = f"{shown}: {MANIFEST} has format version {found!r}, this program reads {FORMAT_VERSION}"
@@ -190,8 +191,9 @@ def read_checked_files(folder: Path, manifest: Manifest) -> Iterator[tuple[str, 
     present = {entry.name for entry in folder.iterdir()}
     listed = set(manifest.files) | {MANIFEST}
     if present != listed or MODEL not in listed:
-        unlike = ", ".join(sorted(printable(name) for name in (present ^ listed) | ({MODEL} - listed)))
-        msg = f"{shown}: missing or extra files: {unlike}"
+        missing = ", ".join(sorted(printable(name) for name in (listed | {MODEL}) - present)) or "none"
+        extra = ", ".join(sorted(printable(name) for name in present - listed)) or "none"
+        msg = f"{shown}: missing files: {missing}; extra files: {extra}; {_REMEDY}"
         raise BundleError(msg)
     for name, record in sorted(manifest.files.items()):
         yield name, _read_checked(folder, name, record)
@@ -204,12 +206,12 @@ def _read_checked(folder: Path, name: str, record: FileRecord) -> bytes:
         raise BundleError(msg)
     size = path.stat().st_size
     if size != record.size:
-        msg = f"{shown} has {size:,} bytes, {record.size:,} were published"
+        msg = f"{shown} has {size:,} bytes, {record.size:,} were published; {_REMEDY}"
         raise BundleError(msg)
     content = path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     if digest != record.sha256:
-        msg = f"{shown} has the SHA-256 {digest[:12]}…, {record.sha256[:12]}… was published"
+        msg = f"{shown} has the SHA-256 {digest[:12]}…, {record.sha256[:12]}… was published; {_REMEDY}"
         raise BundleError(msg)
     return content
 

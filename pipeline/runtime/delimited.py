@@ -100,7 +100,11 @@ def _parse(lines: list[Line], delimiter: str) -> Record:
         text = raw.decode()
     except UnicodeDecodeError as error:
         where = first.offset + error.start
-        return _reject(first, RejectCode.INVALID_ENCODING, f"not UTF-8 at byte {where}")
+        return _reject(
+            first,
+            RejectCode.INVALID_ENCODING,
+            f"not UTF-8 at byte {where} (--encoding reads other encodings)",
+        )
     text = text.removesuffix(lines[-1].end.decode())
     # newline="" semantics: csv sees the record as one string with its own line ends inside.
     fields = next(csv.reader([text], delimiter=delimiter, strict=True))

@@ -28,6 +28,8 @@ class Summary:
     labels: Counter[str] = field(default_factory=Counter)
     truncated: int = 0
     blank_lines: int = 0
+    passed_over: int = 0
+    """Entries of input folders that are no ``.txt`` files."""
     seconds: float = 0.0
 
     def check_conservation(self) -> None:

@@ -22,6 +22,14 @@ from pipeline.runtime.opening import (
 )
 from pipeline.runtime.rows import Reject, RejectCode, Row, printable
 
+_JSON_TYPES = {
+    type(None): "null",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    list: "an array",
+    dict: "an object",
+}
 _JSON_WHITE_SPACE = b" \t\r\n"
 
 
@@ -67,6 +75,8 @@ class ReadTally:
     """What was read without becoming a row."""
 
     blank_lines: int = 0
+    passed_over: int = 0
+    """Entries of input folders that are no ``.txt`` files; folders inside them count as one."""
 
 
 def check_inputs(inputs: Sequence[str], options: ReadOptions) -> None:
@@ -108,7 +118,7 @@ def _check_input(name: str, options: ReadOptions) -> None:
         msg = f"{printable(name)} is not there"
         raise UsageError(msg)
     if path.is_dir():
-        if not _text_files(path):
+        if not _text_files(path)[0]:
             msg = f"{printable(name)} holds no .txt files (one review per file); name its files instead"
             raise UsageError(msg)
         return
@@ -136,21 +146,23 @@ def read_rows(
     tally = tally or ReadTally()
     for name in inputs:
         if name != STDIN and Path(name).is_dir():
-            for path in _text_files(Path(name)):
-                yield from _read_input(str(path), InputFormat.TEXT, options, tally)
+            files, others = _text_files(Path(name))
+            tally.passed_over += others
+            for path in files:
+                yield from _read_input(str(path), options.input_format or InputFormat.TEXT, options, tally)
         else:
             yield from _read_input(name, _format_of(name, options), options, tally)
 
 
-def _text_files(folder: Path) -> list[Path]:
+def _text_files(folder: Path) -> tuple[list[Path], int]:
+    """Give a folder's ``.txt`` files in a fixed order, and how many entries are something else."""
     try:
-        return sorted(
-            (path for path in folder.iterdir() if path.suffix == ".txt"),
-            key=lambda path: os.fsencode(path.name),
-        )
+        entries = list(folder.iterdir())
     except OSError as error:
         msg = f"{printable(str(folder))} cannot be listed: {error.strerror}"
         raise InputOutputError(msg) from error
+    files = [path for path in entries if path.suffix == ".txt"]
+    return sorted(files, key=lambda path: os.fsencode(path.name)), len(entries) - len(files)
 
 
 def _format_of(name: str, options: ReadOptions) -> InputFormat:
@@ -252,7 +264,7 @@ def _json_row(read: Row, line: int, options: ReadOptions) -> Row | Reject:
         return reject(RejectCode.BAD_JSON, f"a JSON {type(record).__name__}, not an object")
     text = record.get(options.text_column)
     if not isinstance(text, str):
-        found = "missing" if options.text_column not in record else f"a {type(text).__name__}"
+        found = _JSON_TYPES[type(text)] if options.text_column in record else "missing"
         message = f"{printable(options.text_column)!r} is {found}, not a string"
         return reject(RejectCode.TEXT_NOT_STRING, message)
     found_id = record.get(options.id_column or "id")
@@ -305,10 +317,10 @@ def _find_columns(name: str, columns: list[str], options: ReadOptions) -> tuple[
         is_needed = option == "text" or options.id_column is not None
         count = columns.count(column)
         if count > 1 or (count == 0 and is_needed):
-            how_often = "twice" if count else "not"
-            msg = (
-                f"{printable(name)} has the column {column!r} {how_often}; its columns are: {found} "
-                f"(--{option}-column names the one to use)"
-            )
+            what = "more than one column" if count else "no column"
+            hint = f"--{option}-column names the one to use"
+            if len(columns) == 1:
+                hint += "; if this is several columns in one, --delimiter says what stands between them"
+            msg = f"{printable(name)} has {what} {column!r}; its columns are: {found} ({hint})"
             raise UsageError(msg)
     return columns.index(wanted["text"]), columns.index(wanted["id"]) if wanted["id"] in columns else None

@@ -98,7 +98,7 @@ def test_the_summary_counts_what_was_skipped_cut_and_rejected(score: Score, work
         "3 rows: 2 scored",
         "1 rejected (no_tokens 1)",
         "1 cut to the bundle's length",
-        "1 blank lines skipped",
+        "blank lines skipped 1",
         "negative 1",
         "positive 1",
     ):
@@ -670,3 +670,24 @@ def test_a_link_that_runs_in_a_circle_costs_itself(score: Score, work: Path, rev
     assert found.status == 3
     assert len(found.records) == 1
     assert "loop.txt: unreadable" in found.err
+
+
+def test_entries_of_a_folder_that_are_not_read_are_counted(score: Score, work: Path) -> None:
+    (work / "folder" / "inner").mkdir(parents=True)
+    for name in ("a.txt", "inner/b.txt", "notes.md"):
+        (work / "folder" / name).write_text("good")
+    found = score("folder")
+    assert (found.status, len(found.records)) == (0, 1)
+    assert "entries of folders passed over 2" in found.err
+
+
+def test_a_folder_is_read_by_line_where_that_was_asked_for(score: Score, work: Path) -> None:
+    (work / "folder").mkdir()
+    (work / "folder" / "a.txt").write_text("good\nbad\n")
+    assert [record["row"] for record in score("--lines", "folder").records] == [1, 2]
+
+
+def test_an_output_of_no_known_format_is_refused(score: Score, reviews: str, work: Path) -> None:
+    assert score("--lines", reviews, "-o", "scores.xlsx").status == 2
+    assert score("--lines", reviews, "-o", "scores.xlsx", "--output-format", "csv").status == 0
+    assert (work / "scores.xlsx").read_text().startswith("source,row,")

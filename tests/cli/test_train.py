@@ -33,4 +33,7 @@ def test_without_the_extra_train_says_so_in_one_line() -> None:
     script = "import sys; sys.modules['pydantic'] = None; from pipeline.cli import run; sys.exit(run(['train', 'quick']))"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert result.returncode == 2
-    assert result.stderr == "resenha: training needs the package 'pydantic': pip install 'resenha[train]'\n"
+    assert (
+        result.stderr
+        == "resenha: training needs the package 'pydantic': pip install '.[train]' in the project's folder\n"
+    )
