@@ -406,6 +406,7 @@ def test_ctrl_c_in_training_says_so_and_keeps_nothing_of_it(
 KILL = """
 import os, signal, sys
 from pathlib import Path
+from pipeline.chain import run_chain
 from pipeline.recipe import load_recipe
 from pipeline.stages.acquire import Sourcing
 from pipeline.workspace import Workspace
@@ -429,7 +430,7 @@ def write_half(path, content):
 
 pipeline.workspace._do = do_half
 pipeline.stages.publish.write_durably = write_half
-chain.run_chain(Workspace(Path(artifacts)), load_recipe(recipe), Sourcing())
+run_chain(Workspace(Path(artifacts)), load_recipe(recipe), Sourcing())
 """
 
 
