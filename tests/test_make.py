@@ -40,5 +40,5 @@ def test_requirements_name_no_address() -> None:
     for path in (ROOT / "requirements").glob("*.txt"):
         text = path.read_text("utf-8")
         assert "://" not in text
-        assert "--index-url" not in text
+        assert "index-url" not in text
         assert all("--hash=sha256:" in block for block in re.split(r"\n(?=\S)", text) if "==" in block)

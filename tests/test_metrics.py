@@ -75,8 +75,13 @@ def test_a_refusal_names_every_gate_that_refused_and_where_the_figures_are() -> 
         require(gates, report="page.md")
 
 
-def test_gates_that_passed_say_nothing() -> None:
-    require([Gate("a", passed=True, figure=None, limit="", message="")], report="")
+def test_gates_that_passed_say_nothing_beside_one_that_refused() -> None:
+    gates = [Gate(name, passed=name == "a", figure=None, limit="", message="") for name in "ab"]
+    require(gates[:1], report="")
+    with pytest.raises(GateError) as refusal:
+        require(gates, report="")
+    assert "gate b" in str(refusal.value)
+    assert "gate a" not in str(refusal.value)
 
 
 @given(st.lists(st.tuples(st.floats(0, 1, width=16).map(float), st.integers(0, 1)), min_size=1, max_size=30))

@@ -29,7 +29,7 @@ def bundle(tmp_path: Path) -> Path:
 @pytest.fixture
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder, and the one a test works in."""
-    folder = tmp_path / "work"
+    folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
     return folder

@@ -456,7 +456,7 @@ def test_a_file_that_exists_is_kept_unless_told_otherwise(
 
 
 @pytest.mark.parametrize("option", ["-o", "--rejects"])
-@pytest.mark.parametrize("target", ["reviews.txt", "./reviews.txt", "link.txt", "../work/reviews.txt"])
+@pytest.mark.parametrize("target", ["reviews.txt", "./reviews.txt", "link.txt", "../here/reviews.txt"])
 def test_an_input_is_never_written_over(
     score: Score, reviews: str, work: Path, option: str, target: str
 ) -> None:

@@ -97,7 +97,9 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_a_name_as_long_as_the_file_system_allows_can_be_written(tmp_path: Path) -> None:
-    write_durably(tmp_path / ("a" * os.pathconf(tmp_path, "PC_NAME_MAX")), b"new")
+    path = tmp_path / ("a" * os.pathconf(tmp_path, "PC_NAME_MAX"))
+    write_durably(path, b"new")
+    assert path.read_bytes() == b"new"
 
 
 def test_a_file_that_exists_is_replaced(tmp_path: Path) -> None:

@@ -370,9 +370,12 @@ def test_synthetic_reviews_never_take_the_place_of_real_ones(
 
 def test_a_published_bundle_that_rotted_is_replaced(copied: tuple[Workspace, Recipe]) -> None:
     workspace, recipe = copied
+    digest = read_manifest(workspace.current).digest
     (workspace.current / "model.onnx").write_bytes(b"rotten")
     run(workspace, recipe)
-    open_bundle(workspace.current)
+    manifest = open_bundle(workspace.current).manifest
+    assert manifest is not None
+    assert manifest.digest == digest
 
 
 # Data and interruptions
