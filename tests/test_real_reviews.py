@@ -7,6 +7,9 @@
 from __future__ import annotations
 
 import os
+import re
+import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -18,9 +21,10 @@ from pipeline.corpora.aclimdb import read_aclimdb
 from pipeline.corpora.imdb import read_imdb
 from pipeline.networks.keras_text import keras_padded_ids
 from pipeline.recipe import load_recipe
-from pipeline.runtime.padding import pad_reviews
-from pipeline.runtime.text import Tokenizer
+from pipeline.runtime.padding import pad_batch
+from pipeline.runtime.text import HtmlBreaks, Tokenizer
 from pipeline.stages.prepare import _ordered, encode_split
+from tests.plain_tokenizer import encode_plainly, taken_apart
 
 DATA = os.environ.get("RESENHA_TEST_DATA")
 pytestmark = [
@@ -42,8 +46,28 @@ def test_ids_from_raw_text_are_keras_ids_on_every_review(data: Path) -> None:
     texts = [review.text for review in (*corpus.train, *corpus.test)]
     assert len(texts) >= 30_000
     tokenizer = Tokenizer(SEED.text_rule, words)
-    found = pad_reviews([tokenizer.encode(text).token_ids for text in texts], SEED.text.max_length)
+    batch = tokenizer.encode_batch(texts)
+    found = pad_batch(batch, np.arange(len(texts)), width=SEED.text.max_length)
     assert (found == keras_padded_ids(texts, words, SEED.text_rule)).all()
+
+
+@pytest.mark.parametrize("html_breaks", ["keep", "blank"])
+def test_every_review_is_encoded_as_word_by_word(data: Path, html_breaks: HtmlBreaks) -> None:
+    words = read_imdb(data / "imdb.npz", data / "imdb_word_index.json").words or []
+    [archive] = data.glob("aclImdb*.tar.gz")
+    with tarfile.open(archive) as members:
+        texts = [
+            extracted.read().decode()
+            for member in members
+            if re.search(r"/(pos|neg|unsup)/[^/]+\.txt$", member.name)
+            and (extracted := members.extractfile(member))
+        ]
+    assert len(texts) >= 30_000
+    rule = replace(SEED.text_rule, html_breaks=html_breaks)
+    tokenizer = Tokenizer(rule, words)
+    for start in range(0, len(texts), 4096):
+        some = texts[start : start + 4096]
+        assert taken_apart(tokenizer.encode_batch(some)) == encode_plainly(rule, words, some)
 
 
 def test_the_training_arrays_are_those_of_the_notebook(data: Path) -> None:

@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+
+from pipeline.runtime.text import TokenizedBatch
 
 PAD_ID = 0
 
 
-def pad_reviews(
-    reviews: Sequence[Sequence[int]], max_length: int, *, pad_id: int = PAD_ID
+def pad_batch(
+    batch: TokenizedBatch, rows: NDArray[np.int64], *, width: int | None = None
 ) -> NDArray[np.int32]:
-    """Pad on the left and keep the last ``max_length`` ids of each review.
+    """Pad chosen reviews of a batch on the left and keep the last ``width`` ids of each.
 
     Matches ``keras.utils.pad_sequences`` with its default ``"pre"`` modes.
 
     Args:
-        reviews: Token ids per review; a review may be empty.
-        max_length: Ids per row of the result, at least 1.
-        pad_id: Id that fills the unused places.
+        batch: Tokenized reviews; those without a word become rows of padding.
+        rows: Numbers of the reviews, in the order of the result.
+        width: Ids per row of the result; as many as the longest of these reviews has where None.
 
     Returns:
-        Array of shape ``(len(reviews), max_length)``, dtype int32.
-
-    Raises:
-        ValueError: If ``max_length`` is below 1.
+        Array of shape ``(len(rows), width)``, dtype int32.
     """
-    if max_length < 1:
-        msg = f"max_length is {max_length}; a row needs at least 1 place"
-        raise ValueError(msg)
-    padded = np.full((len(reviews), max_length), pad_id, dtype=np.int32)
-    for row, ids in zip(padded, reviews, strict=True):
-        kept = ids[-max_length:]
-        if len(kept):
-            row[-len(kept) :] = kept
+    ends = batch.offsets[1:][rows]
+    lengths = ends - batch.offsets[rows]
+    if width is None:
+        width = int(lengths.max(initial=0))
+    if not len(rows) or not width:
+        return np.full((len(rows), width), PAD_ID, dtype=np.int32)
+    ids = batch.token_ids
+    if ends.min() < width:
+        # Before the first review there is padding.
+        ids = np.concatenate([np.full(width, PAD_ID, dtype=np.int32), ids])
+        ends = ends + width
+    # A row is the ids that end where its review ends: whole stretches are copied, then what
+    # belongs to the review before is padded over.
+    padded = sliding_window_view(ids, width)[ends - width]
+    missing = np.maximum(width - lengths, 0)
+    columns = np.arange(missing.max())
+    padded[:, : len(columns)][columns < missing[:, None]] = PAD_ID
     return padded

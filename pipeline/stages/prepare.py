@@ -22,7 +22,7 @@ from pipeline.corpora.splits import (
 from pipeline.errors import DataError
 from pipeline.recipe import Recipe, TrainingSettings
 from pipeline.reports import Acquired, Prepared
-from pipeline.runtime.padding import pad_reviews
+from pipeline.runtime.padding import pad_batch
 from pipeline.runtime.text import TextRule, Tokenizer, count_words, rank_words
 from pipeline.workspace import Done, Workspace
 
@@ -113,10 +113,10 @@ def _check_both_labels(split: str, reviews: Sequence[LabelledReview]) -> None:
 
 def encode_split(reviews: Sequence[LabelledReview], tokenizer: Tokenizer, rule: TextRule) -> Split:
     """Turn reviews into the arrays of a split; a review without a word is a row of padding."""
-    encoded = [tokenizer.encode(review.text) for review in reviews]
+    batch = tokenizer.encode_batch([review.text for review in reviews])
     return Split(
-        ids=pad_reviews([review.token_ids for review in encoded], rule.max_length),
+        ids=pad_batch(batch, np.arange(len(batch)), width=rule.max_length),
         labels=np.array([review.label for review in reviews], dtype=np.int32),
-        lengths=np.array([review.tokens for review in encoded], dtype=np.int32),
-        unknown=np.array([review.unknown for review in encoded], dtype=np.int32),
+        lengths=batch.tokens.astype(np.int32),
+        unknown=batch.unknown.astype(np.int32),
     )

@@ -12,6 +12,7 @@ import pytest
 from pipeline.corpora.imdb import read_array, read_imdb
 from pipeline.errors import DataError
 from pipeline.runtime.text import TextRule, Tokenizer
+from tests.plain_tokenizer import encode_one
 
 INDEX = {"film": 2, "the": 1, "good": 3, "é": 4}
 
@@ -39,7 +40,7 @@ def test_ranks_become_the_text_that_gives_the_same_ids_again(tmp_path: Path) -> 
     assert corpus.words == ["the", "film", "good", "é"]
     assert [(review.text, review.label) for review in corpus.train] == [("the film good", 1), ("é", 0)]
     tokenizer = Tokenizer(TextRule(10, 5, "keep"), corpus.words)
-    assert list(tokenizer.encode(corpus.train[0].text).token_ids) == [1, 1 + 3, 2 + 3, 3 + 3]
+    assert list(encode_one(tokenizer, corpus.train[0].text).token_ids) == [1, 1 + 3, 2 + 3, 3 + 3]
 
 
 @pytest.mark.parametrize(
