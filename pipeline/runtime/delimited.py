@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from pipeline.runtime.lines import MAX_ROW_BYTES, Line, read_lines
 from pipeline.runtime.rows import RejectCode
@@ -15,8 +13,7 @@ _MAX_QUOTED_LINES = 1_000
 """Lines one quoted field may run over. It bounds what is read twice after an unclosed quote."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """The fields of one row, or why it has none."""
 
     line: int
@@ -33,82 +30,115 @@ def read_records(
     A quote that is never closed, or is followed by anything but a delimiter, costs the line where
     it opened; reading goes on at the next line. A line without any character has no fields.
     """
-    csv.field_size_limit(max_bytes)
-    lines = read_lines(stream, offset=offset, max_bytes=max_bytes)
-    waiting: deque[Line] = deque()
-    while (line := waiting.popleft() if waiting else next(lines, None)) is not None:
-        if line.content is None:
-            yield _reject(line, RejectCode.TOO_LONG, f"longer than {max_bytes:,} bytes")
-        elif not line.content:
-            yield Record(line.number, [])
-        else:
-            yield _read_record(line, lines, waiting, delimiter, max_bytes)
+    return _Reader(read_lines(stream, offset=offset, max_bytes=max_bytes), delimiter, max_bytes).read()
 
 
-def _read_record(
-    first: Line, lines: Iterator[Line], waiting: deque[Line], delimiter: str, max_bytes: int
-) -> Record:
-    """Join lines until no quote is open; on failure the lines after the first wait again."""
-    taken, size, is_open = [first], 0, False
-    quote, mark = b'"', delimiter.encode()
-    while True:
-        last = taken[-1]
-        content = last.content
-        size += len(content or b"") + len(last.end)
-        is_whole = content is not None and size <= max_bytes and len(taken) <= _MAX_QUOTED_LINES
-        state = _scan(content, mark, quote, is_open=is_open) if is_whole and content is not None else None
-        if state is None:
-            break
-        if not state:
-            return _parse(taken, delimiter)
-        is_open = True
-        following = waiting.popleft() if waiting else next(lines, None)
-        if following is None:
-            break
-        taken.append(following)
-    waiting.extendleft(reversed(taken[1:]))
-    return _reject(first, RejectCode.UNCLOSED_QUOTE, "a quote opens here and is not closed properly")
+class _Reader:
+    """Reads records from lines, some of them twice: those after a quote that is never closed."""
 
+    def __init__(self, lines: Iterator[Line], delimiter: str, max_bytes: int) -> None:
+        self._lines = lines
+        self._waiting: deque[Line] = deque()
+        self._delimiter = delimiter
+        self._max_bytes = max_bytes
 
-def _scan(line: bytes, delimiter: bytes, quote: bytes, *, is_open: bool) -> bool | None:
-    """Tell whether a quoted field is open at the line's end; None if a quote is out of place."""
-    position = 0
-    while True:
-        if not is_open and line.startswith(quote, position):
-            is_open, position = True, position + 1
-        if is_open:
-            closing = line.find(quote, position)
-            while closing >= 0 and line.startswith(quote, closing + 1):
-                closing = line.find(quote, closing + 2)
-            if closing < 0:
-                return True
-            is_open, position = False, closing + 1
-            if position < len(line) and not line.startswith(delimiter, position):
+    def read(self) -> Iterator[Record]:
+        while (line := self._next_line()) is not None:
+            content = line.content
+            if content is None:
+                yield _reject(line, RejectCode.TOO_LONG, f"longer than {self._max_bytes:,} bytes")
+            elif not content:
+                yield Record(line.number, [])
+            elif b'"' in content:
+                yield self._read_quoted(line)
+            else:
+                yield _checked(line, content, _decode(content).split(self._delimiter))
+
+    def _next_line(self) -> Line | None:
+        return self._waiting.popleft() if self._waiting else next(self._lines, None)
+
+    def _read_quoted(self, first: Line) -> Record:
+        taken = [first]
+        fields = self._split(taken)
+        if fields is None:
+            self._waiting.extendleft(reversed(taken[1:]))
+            message = "a quote opens here and is not closed properly"
+            return _reject(first, RejectCode.UNCLOSED_QUOTE, message)
+        record = first.content or b""
+        if len(taken) > 1:
+            record = b"".join([(line.content or b"") + line.end for line in taken])
+        return _checked(first, record, fields)
+
+    def _split(self, taken: list[Line]) -> list[str] | None:
+        """Split the one line taken into fields, taking more while a quote is open.
+
+        None where a quote is not closed, or is followed by anything but a delimiter.
+        """
+        # The line end behind it gives every character of the line a next one.
+        text, position = _decode(taken[0].content or b"") + "\n", 0
+        fields = []
+        while True:
+            if text[position] == '"':
+                quoted = self._read_field(text, position + 1, taken)
+                if quoted is None:
+                    return None
+                field, text, cut = quoted
+            else:
+                cut = text.find(self._delimiter, position)
+                field = text[position:cut]
+            fields.append(field)
+            if cut < 0 or text[cut] == "\n":
+                return fields
+            if text[cut] != self._delimiter:
                 return None
-        position = line.find(delimiter, position)
-        if position < 0:
-            return False
-        position += len(delimiter)
+            position = cut + 1
+
+    def _read_field(self, text: str, start: int, taken: list[Line]) -> tuple[str, str, int] | None:
+        """Give a quoted field, the text of the line on which it ends, and the place behind its quote."""
+        parts = []
+        while True:
+            quote = text.find('"', start)
+            if quote < 0:
+                parts.append(text[start:-1] + taken[-1].end.decode())
+                following = self._take_line(taken)
+                if following is None:
+                    return None
+                text, start = following, 0
+            elif text[quote + 1] == '"':
+                parts.append(text[start : quote + 1])
+                start = quote + 2
+            else:
+                parts.append(text[start:quote])
+                return "".join(parts), text, quote + 1
+
+    def _take_line(self, taken: list[Line]) -> str | None:
+        """Add one line to a record, unless there is none or the record would be too long."""
+        line = self._next_line()
+        if line is None:
+            return None
+        taken.append(line)
+        if line.content is None or len(taken) > _MAX_QUOTED_LINES:
+            return None
+        size = line.offset + len(line.content) - taken[0].offset
+        return _decode(line.content) + "\n" if size <= self._max_bytes else None
 
 
-def _parse(lines: list[Line], delimiter: str) -> Record:
-    raw = b"".join((line.content or b"") + line.end for line in lines)
-    first = lines[0]
-    if b"\0" in raw:
-        return _reject(first, RejectCode.BINARY, "holds a NUL byte")
+def _decode(content: bytes) -> str:
+    """Decode what may turn out to be no text only after its quotes have been looked at."""
+    return content.decode(errors="surrogateescape")
+
+
+def _checked(line: Line, record: bytes, fields: list[str]) -> Record:
+    if b"\0" in record:
+        return _reject(line, RejectCode.BINARY, "holds a NUL byte")
     try:
-        text = raw.decode()
+        if not record.isascii():
+            record.decode()
     except UnicodeDecodeError as error:
-        where = first.offset + error.start
-        return _reject(
-            first,
-            RejectCode.INVALID_ENCODING,
-            f"not UTF-8 at byte {where} (--encoding reads other encodings)",
-        )
-    text = text.removesuffix(lines[-1].end.decode())
-    # newline="" semantics: csv sees the record as one string with its own line ends inside.
-    fields = next(csv.reader([text], delimiter=delimiter, strict=True))
-    return Record(first.number, fields)
+        where = line.offset + error.start
+        message = f"not UTF-8 at byte {where} (--encoding reads other encodings)"
+        return _reject(line, RejectCode.INVALID_ENCODING, message)
+    return Record(line.number, fields)
 
 
 def _reject(line: Line, code: RejectCode, message: str) -> Record:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
-_UNSAFE_TO_PRINT = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
-)
+# A pattern of text is compiled when it is first needed, and kept by ``re``.
+_UNSAFE_TO_PRINT = "[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 
 
 class RejectCode(StrEnum):
@@ -28,8 +28,8 @@ class RejectCode(StrEnum):
     NOT_FINITE = "not_finite"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+# Rows and scores are made a million at a time: a named tuple takes a third of a frozen dataclass's time.
+class Row(NamedTuple):
     """One review as it was read."""
 
     source: str
@@ -60,8 +60,7 @@ class Refusal:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
+class Score(NamedTuple):
     """What the network says of one review, and how much of the review it could use."""
 
     score: float
@@ -74,7 +73,9 @@ class Score:
 
 def printable(text: str) -> str:
     """Escape what could hide, reorder or break a line of a message."""
-    return _UNSAFE_TO_PRINT.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    if text.isascii() and text.isprintable():
+        return text
+    return re.sub(_UNSAFE_TO_PRINT, lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def printable_message(text: str) -> str:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from pipeline.errors import InputOutputError, UsageError
 from pipeline.runtime.delimited import read_records
-from pipeline.runtime.lines import MAX_ROW_BYTES, Line, read_lines
+from pipeline.runtime.json_lines import UnfitJsonError, parse_review
+from pipeline.runtime.lines import MAX_ROW_BYTES, Line, read_chunks, read_lines
 from pipeline.runtime.opening import (
     STDIN,
     NotAFileError,
@@ -22,14 +22,6 @@ from pipeline.runtime.opening import (
 )
 from pipeline.runtime.rows import Reject, RejectCode, Row, printable
 
-_JSON_TYPES = {
-    type(None): "null",
-    bool: "a boolean",
-    int: "a number",
-    float: "a number",
-    list: "an array",
-    dict: "an object",
-}
 _JSON_WHITE_SPACE = b" \t\r\n"
 
 
@@ -209,9 +201,14 @@ def _read_input(
 
 
 def _whole_text(name: str, stream: BinaryIO, offset: int) -> Iterator[Row | Reject]:
-    content = stream.read(MAX_ROW_BYTES + 1)
+    content = bytearray()
+    # To ask for the longest row at once would set aside as much memory for every short one.
+    for chunk in read_chunks(stream):
+        content += chunk
+        if len(content) > MAX_ROW_BYTES:
+            break
     is_whole = len(content) <= MAX_ROW_BYTES
-    line = Line(1, offset, content if is_whole else None, b"")
+    line = Line(1, offset, bytes(content) if is_whole else None, b"")
     yield _text_row(name_without_loss(name), 1, line, review_id=name_without_loss(Path(name).stem))
 
 
@@ -253,26 +250,12 @@ def _json_rows(
 
 
 def _json_row(read: Row, line: int, options: ReadOptions) -> Row | Reject:
-    def reject(code: RejectCode, message: str) -> Reject:
-        return Reject(read.source, read.row, code, message, line)
-
     try:
-        record: Any = json.loads(read.text)
-    except (ValueError, RecursionError) as error:
-        return reject(RejectCode.BAD_JSON, printable(str(error)))
-    if not isinstance(record, dict):
-        return reject(RejectCode.BAD_JSON, f"a JSON {type(record).__name__}, not an object")
-    text = record.get(options.text_column)
-    if not isinstance(text, str):
-        found = _JSON_TYPES[type(text)] if options.text_column in record else "missing"
-        message = f"{printable(options.text_column)!r} is {found}, not a string"
-        return reject(RejectCode.TEXT_NOT_STRING, message)
-    found_id = record.get(options.id_column or "id")
-    review_id = found_id if isinstance(found_id, str | None) else json.dumps(found_id)
-    try:
-        (text + (review_id or "")).encode()
-    except UnicodeEncodeError:
-        return reject(RejectCode.LONE_SURROGATE, "holds half of a surrogate pair")
+        text, review_id = parse_review(
+            read.text, text_key=options.text_column, id_key=options.id_column or "id"
+        )
+    except UnfitJsonError as error:
+        return Reject(read.source, read.row, error.code, str(error), line)
     return Row(read.source, read.row, review_id, text)
 
 
@@ -293,21 +276,19 @@ def _delimited_rows(
         msg = f"{printable(name)} {why}; the first line has to name the columns"
         raise UsageError(msg)
     text_at, id_at = _find_columns(name, header.fields, options)
-    row = 0
-    for record in records:
-        if record.fields == []:
+    row, width = 0, len(header.fields)
+    for line, fields, code, message in records:
+        if not fields and fields is not None:
             tally.blank_lines += 1
             continue
         row += 1
-        if record.fields is None:
-            code = record.code or RejectCode.UNCLOSED_QUOTE
-            yield Reject(source, row, code, record.message, record.line)
-        elif len(record.fields) != len(header.fields):
-            message = f"{len(record.fields)} columns, the header has {len(header.fields)}"
-            yield Reject(source, row, RejectCode.COLUMN_COUNT, message, record.line)
+        if fields is None:
+            yield Reject(source, row, code or RejectCode.UNCLOSED_QUOTE, message, line)
+        elif len(fields) != width:
+            found = f"{len(fields)} columns, the header has {width}"
+            yield Reject(source, row, RejectCode.COLUMN_COUNT, found, line)
         else:
-            review_id = None if id_at is None else record.fields[id_at]
-            yield Row(source, row, review_id, record.fields[text_at])
+            yield Row(source, row, None if id_at is None else fields[id_at], fields[text_at])
 
 
 def _find_columns(name: str, columns: list[str], options: ReadOptions) -> tuple[int, int | None]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from typing import Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from pipeline.runtime import delimited, lines
 from pipeline.runtime.delimited import Record, read_records
 from pipeline.runtime.rows import RejectCode
 
@@ -176,3 +178,81 @@ def test_no_bytes_are_too_odd_to_read(data: bytes, max_bytes: int) -> None:
 def test_a_damaged_row_never_costs_the_last_one(row: bytes) -> None:
     data = b"x,y\n" + row + b"\n" + b"good,film\n" * 3
     assert fields(data)[-1] == ["good", "film"] or row.count(b'"') % 2
+
+
+def plain_records(data: bytes, delimiter: str, max_bytes: int) -> Iterator[Record]:
+    """Read all at once, line by line through Python's own reader of CSV."""
+    ends = [match.end() for match in re.finditer(rb"\r\n|\n|\r|[^\r\n]\Z", data)]
+    whole = [data[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+    contents = [line.rstrip(b"\r\n") for line in whole]
+    at = 0
+    while at < len(whole):
+        number, last, fields = at + 1, at, None
+        if len(contents[at]) > max_bytes:
+            yield Record(number, None, RejectCode.TOO_LONG, f"longer than {max_bytes:,} bytes")
+        elif not contents[at]:
+            yield Record(number, [])
+        else:
+            record = contents[at]
+            while last < len(whole) and len(record) <= max_bytes and last - at < delimited._MAX_QUOTED_LINES:
+                fields, is_open = plain_fields(record, delimiter)
+                if not is_open:
+                    break
+                last += 1
+                record = b"".join(whole[at:last]) + b"".join(contents[last : last + 1])
+            if fields is None:
+                last = at
+            yield plain_record(number, sum(map(len, whole[:at])), record, fields)
+        at = last + 1
+
+
+def plain_fields(record: bytes, delimiter: str) -> tuple[list[bytes] | None, bool]:
+    try:
+        (fields,) = csv.reader([record.decode("latin-1")], delimiter=delimiter, strict=True)
+    except csv.Error as error:
+        return None, str(error) == "unexpected end of data"
+    return [field.encode("latin-1") for field in fields], False
+
+
+def plain_record(number: int, offset: int, record: bytes, fields: list[bytes] | None) -> Record:
+    if fields is None:
+        message = "a quote opens here and is not closed properly"
+        return Record(number, None, RejectCode.UNCLOSED_QUOTE, message)
+    if b"\0" in record:
+        return Record(number, None, RejectCode.BINARY, "holds a NUL byte")
+    try:
+        record.decode()
+    except UnicodeDecodeError as error:
+        message = f"not UTF-8 at byte {offset + error.start} (--encoding reads other encodings)"
+        return Record(number, None, RejectCode.INVALID_ENCODING, message)
+    return Record(number, [field.decode() for field in fields])
+
+
+ODD_BYTES = st.lists(
+    st.sampled_from([b'"', b'""', b",", b'",', b',"', b"\t", b"\n", b"\r", b"\r\n", b"a", b"bc", b"x" * 9])
+    | st.sampled_from([b"\0", b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xef\xbb\xbf", "é\u2028".encode()]),
+    max_size=40,
+).map(b"".join)
+
+
+@settings(deadline=None, max_examples=500)
+@given(
+    data=ODD_BYTES | st.binary(),
+    size=st.integers(1, 9) | st.just(1 << 16),
+    delimiter=st.sampled_from([",", "\t", "a"]),
+    max_bytes=st.integers(0, 40) | st.just(1 << 20),
+    max_lines=st.sampled_from([1, 2, 3, 1_000]),
+)
+@example(b'"a","b\r', 1, ",", 1 << 20, 1_000)
+@example(b'"a"\n', 1, ",", 3, 1_000)
+@example(b'x,"a\nb"\n', 1, ",", 7, 2)
+@example(b'"a\n\xff""","\xff', 2, ",", 100, 1_000)
+def test_records_are_those_of_a_plain_reading(
+    data: bytes, size: int, delimiter: str, max_bytes: int, max_lines: int
+) -> None:
+    csv.field_size_limit(1 << 20)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delimited, "_MAX_QUOTED_LINES", max_lines)
+        patch.setattr(lines, "_CHUNK", size)
+        found = records(data, delimiter, max_bytes=max_bytes)
+        assert found == list(plain_records(data, delimiter, max_bytes))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -110,6 +112,52 @@ def test_json_lines_give_back_every_name_and_id(source: str, review_id: str) -> 
 def test_csv_gives_back_every_id_but_for_the_apostrophe(review_id: str) -> None:
     rows = csv_rows(written(OutputFormat.CSV, Row("a", 1, review_id, "")))
     assert [row["id"] for row in rows] == [neutralised(review_id)]
+
+
+NAME = st.text(
+    st.sampled_from([*'",=+-@\t\r\n\\\x00\x1f\x7f', "é", "\u2028", "🎬"])
+    | st.characters(exclude_categories=["Cs"]),
+    max_size=8,
+)
+SCORES = st.builds(
+    Score,
+    st.floats(0, 1, width=32).map(lambda value: float(str(np.float32(value)))),
+    NAME,
+    st.integers(1, 10**6),
+    st.integers(0, 10_000).map(lambda share: share / 10_000),
+    st.booleans(),
+)
+SCORED = st.lists(st.tuples(st.builds(Row, NAME, st.integers(0), st.none() | NAME, NAME), SCORES), max_size=5)
+
+
+def plain_cells(row: Row, score: Score) -> list[Any]:
+    return [row.source, row.row, row.id, *score]
+
+
+@given(SCORED)
+def test_json_lines_are_what_the_standard_library_writes(scored: list[tuple[Row, Score]]) -> None:
+    stream = io.BytesIO()
+    RowSink(stream, OutputFormat.JSONL).write(scored)
+    records = (dict(zip(COLUMNS, plain_cells(*each), strict=True)) for each in scored)
+    lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    assert stream.getvalue().decode() == "".join(lines)
+
+
+@given(SCORED)
+def test_csv_is_each_cell_as_text_quoted_where_it_has_to_be(scored: list[tuple[Row, Score]]) -> None:
+    stream = io.BytesIO()
+    RowSink(stream, OutputFormat.CSV).write(scored)
+    assert stream.getvalue().decode() == "".join(
+        ",".join(plain_csv_cell(column, cell) for column, cell in zip(COLUMNS, cells, strict=True)) + "\n"
+        for cells in [list(COLUMNS), *(plain_cells(*each) for each in scored)]
+    )
+
+
+def plain_csv_cell(column: str, value: object) -> str:
+    if column in ("source", "id"):
+        value = neutralised(str(value or ""))
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return '"' + text.replace('"', '""') + '"' if set(text) & set('",\r\n') else text
 
 
 def test_a_sink_hands_every_line_on_at_once() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import socket
 import sys
 from collections.abc import Sequence
@@ -12,11 +13,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import InputOutputError, UsageError
-from pipeline.runtime import sources
+from pipeline.runtime import lines, opening, sources
 from pipeline.runtime.lines import MAX_ROW_BYTES
 from pipeline.runtime.opening import name_without_loss
 from pipeline.runtime.rows import Reject, RejectCode, Row
@@ -603,3 +604,89 @@ def test_standard_input_that_breaks_off_ends_the_run(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BufferedReader(Broken())))
     with pytest.raises(InputOutputError, match="standard input"):
         read("-")
+
+
+# However the bytes arrive
+
+
+ODD_BYTES = st.lists(
+    st.sampled_from(
+        [b'"', b",", b"\t", b"\n", b"\r", b"\r\n", b"a", b" ", b"\0", b"\xff", "é".encode(), b"\xc3"]
+    )
+    | st.sampled_from(
+        [b'{"text": "a"}\n', b'{"text": "\\ud800"}', b'{"text": "b", "id": 7}\r', b"{}", b"[1]", b"{"]
+    ),
+    max_size=30,
+).map(b"".join)
+
+
+@pytest.mark.parametrize("chosen", InputFormat)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    content=ODD_BYTES,
+    mark=st.sampled_from([b"", b"\xef\xbb\xbf"]),
+    encoding=st.sampled_from([None, "utf-8", "latin-1"]),
+    sizes=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+)
+def test_rows_do_not_depend_on_how_the_bytes_arrive(
+    tmp_path: Path,
+    chosen: InputFormat,
+    content: bytes,
+    mark: bytes,
+    encoding: str | None,
+    sizes: tuple[int, int],
+) -> None:
+    name = write(tmp_path, "a", mark + b"text\n" + content)
+    whole, pieces = ReadTally(), ReadTally()
+    expected = read_or_refuse(name, whole, chosen, encoding)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "_CHUNK", sizes[0])
+        patch.setattr(opening, "_CHUNK", sizes[1])
+        assert read_or_refuse(name, pieces, chosen, encoding) == expected
+    assert pieces == whole
+
+
+def read_or_refuse(
+    name: str, tally: ReadTally, chosen: InputFormat, encoding: str | None
+) -> list[Row | Reject] | str:
+    try:
+        return read(name, tally=tally, input_format=chosen, encoding=encoding)
+    except UsageError as refusal:
+        return str(refusal)
+
+
+@given(content=ODD_BYTES)
+def test_lines_and_json_lines_are_those_of_a_plain_reading(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    name = write(tmp_path_factory.getbasetemp(), "a.jsonl", content)
+    plain = [line for line in re.split(rb"\r\n|\n|\r", content) if line]
+    found = read(name, input_format=InputFormat.LINES)
+    assert texts(found) == [plain_text(line) for line in plain]
+    assert [each.row for each in found] == list(range(1, len(plain) + 1))
+    filled = [line for line in plain if line.strip()]
+    assert texts(read(name)) == [plain_json(line) for line in filled]
+
+
+def plain_text(line: bytes) -> str | RejectCode:
+    if b"\0" in line:
+        return RejectCode.BINARY
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        return RejectCode.INVALID_ENCODING
+
+
+def plain_json(line: bytes) -> str | RejectCode:
+    text = plain_text(line)
+    if isinstance(text, RejectCode):
+        return text
+    try:
+        record = json.loads(text)
+    except ValueError:
+        return RejectCode.BAD_JSON
+    if not isinstance(record, dict):
+        return RejectCode.BAD_JSON
+    if "text" not in record:
+        return RejectCode.TEXT_NOT_STRING
+    return RejectCode.LONE_SURROGATE if record["text"] == "\ud800" else str(record["text"])
