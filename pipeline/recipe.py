@@ -15,6 +15,8 @@ from pipeline.errors import RecipeError
 from pipeline.runtime.text import HtmlBreaks, TextRule
 
 CorpusName = Literal["auto", "imdb", "aclimdb", "files", "sample"]
+Storage = Literal["float32", "int8", "int4"]
+FULL_STORAGE: Storage = "float32"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
@@ -67,11 +69,17 @@ class TextSettings(_Settings):
 
 
 class NetworkSettings(_Settings):
-    """Embedding → recurrent cell → one sigmoid."""
+    """Embedding → recurrent cell → pooling over the steps → one sigmoid."""
 
     cell: Literal["simple", "gru", "lstm"]
     embedding_size: Annotated[int, Field(ge=1, le=1024)]
     units: Annotated[int, Field(ge=1, le=1024)]
+    """Per direction."""
+    bidirectional: bool = False
+    """A second cell reads the review from its end; what both found is put side by side."""
+    pooling: Literal["last", "mean", "max"] = "last"
+    """What of the states goes on: the last one, or their mean or largest value over all
+    ``max_length`` steps, those over padding included."""
 
 
 class TrainingSettings(_Settings):
@@ -94,6 +102,15 @@ class TrainingSettings(_Settings):
     """Weights of the last epoch, or of the one with the least validation loss."""
 
 
+class ExportSettings(_Settings):
+    """How the network is written down for the edge."""
+
+    weights: Storage = FULL_STORAGE
+    """How the embedding is stored; it is most of a bundle. ``int8`` and ``int4`` take a quarter and
+    an eighth of the room, with a scale per word, and are expanded when the graph is loaded. Where
+    a gate finds that too much is lost, float32 is published and the manifest says why."""
+
+
 class EvaluationSettings(_Settings):
     """How scores become labels."""
 
@@ -111,9 +128,14 @@ class GateSettings(_Settings):
     max_degradation: Annotated[float, Field(ge=0, le=1)] = 0.005
     """Accuracy that may be lost against the promoted bundle on the same test reviews."""
     parity_tolerance: Annotated[float, Field(gt=0, le=1e-3)] = 5e-5
-    """Largest difference of a score between Keras and ONNX Runtime, and between ONNX Runtime in one
-    batch and in another. Honest graphs differ by rounding that 500 steps amplify: 5e-6 was the most
-    on 15,000 rows of the recipe ``seed``."""
+    """Largest difference of a score between Keras and ONNX Runtime. Honest graphs differ by rounding
+    that 500 steps amplify: 5e-6 was the most on 15,000 rows of the recipe ``seed``."""
+    company_tolerance: Annotated[float, Field(gt=0, le=1e-3)] = 1e-6
+    """Largest difference of a review's score between one batch and another."""
+    max_quantization_loss: Annotated[float, Field(ge=0, le=1)] = 0.002
+    """Accuracy that int8 or int4 weights may cost."""
+    max_quantization_changes: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """Share of test reviews whose label int8 or int4 weights may change."""
 
 
 class Recipe(_Settings):
@@ -127,7 +149,16 @@ class Recipe(_Settings):
     network: NetworkSettings
     training: TrainingSettings
     evaluation: EvaluationSettings = EvaluationSettings()
+    export: ExportSettings = ExportSettings()
     gates: GateSettings = GateSettings()
+
+    @model_validator(mode="after")
+    def _check_pairs(self) -> Recipe:
+        size = self.network.embedding_size
+        if self.export.weights == "int4" and size % 2:
+            msg = f"export.weights is 'int4', two to a byte: network.embedding_size {size} has to be even"
+            raise ValueError(msg)
+        return self
 
     def to_record(self) -> dict[str, Any]:
         """Give the recipe as JSON can hold it; of a user's paths, the last name only."""

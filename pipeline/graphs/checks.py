@@ -10,12 +10,15 @@ import onnx
 from numpy.typing import NDArray
 
 from pipeline.errors import BundleError
+from pipeline.graphs.quantized import expanded_embedding
 
+OPSET = 17
+"""Read by ONNX Runtime from 1.12 (2022) on."""
 STANDARD_DOMAINS = ("", "ai.onnx")
 ALLOWED_OPERATORS = frozenset(
     """
-    Add And Cast Concat Constant ConstantOfShape Div Equal Expand Gather Gemm Greater Identity If
-    LSTM Less Loop MatMul Max Min Mul Neg Not Pad ReduceMax ReduceMean ReduceSum Reshape Scan Shape
+    Add And BitShift Cast Concat Constant ConstantOfShape Div Equal Expand Gather Gemm Greater Identity If
+    LSTM Less Loop MatMul Max Min Mod Mul Neg Not Pad ReduceMax ReduceMean ReduceSum Reshape Scan Shape
     Sigmoid Slice Split Sqrt Squeeze Sub Sum Tanh Tile Transpose Unsqueeze Where
     """.split()
 )
@@ -44,7 +47,7 @@ def check_graph(model: onnx.ModelProto) -> dict[str, int]:
         msg = f"the graph needs other domains: {', '.join(entry.domain for entry in model.opset_import)}"
         raise BundleError(msg)
     counts: Counter[str] = Counter()
-    for graph in _graphs(model.graph):
+    for graph in graphs_of(model.graph):
         counts.update(
             f"{node.domain}::{node.op_type}" if node.domain else node.op_type for node in graph.node
         )
@@ -59,20 +62,21 @@ def check_graph(model: onnx.ModelProto) -> dict[str, int]:
 
 
 def float_weights(model: onnx.ModelProto) -> list[NDArray[np.float32]]:
-    """Give every float32 weight of a graph and its subgraphs."""
-    return [
+    """Give every float32 weight of a graph and its subgraphs, a quantized embedding as it is expanded."""
+    embedding = expanded_embedding(model)
+    return ([] if embedding is None else [embedding]) + [
         onnx.numpy_helper.to_array(tensor)
-        for graph in _graphs(model.graph)
+        for graph in graphs_of(model.graph)
         for tensor in graph.initializer
         if tensor.data_type == onnx.TensorProto.FLOAT
     ]
 
 
-def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+def graphs_of(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
     """Yield a graph and every graph inside its nodes (the bodies of loops and branches)."""
     yield graph
     for node in graph.node:
         for attribute in node.attribute:
             for inner in (attribute.g, *attribute.graphs):
                 if inner.node:
-                    yield from _graphs(inner)
+                    yield from graphs_of(inner)

@@ -10,10 +10,8 @@ import tensorflow as tf
 import tf2onnx
 
 from pipeline.graphs.canonical import canonicalise
+from pipeline.graphs.checks import OPSET
 from pipeline.runtime.scorer import INPUT, OUTPUT
-
-OPSET = 17
-"""Read by ONNX Runtime from 1.12 (2022) on."""
 
 
 def export_portable(model: keras.Model, max_length: int) -> onnx.ModelProto:

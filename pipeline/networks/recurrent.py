@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.recipe import NetworkSettings, TextSettings, TrainingSettings
 
+_POOLING = {"mean": keras.layers.GlobalAveragePooling1D, "max": keras.layers.GlobalMaxPooling1D}
 _CELLS = {"simple": keras.layers.SimpleRNN, "gru": keras.layers.GRU, "lstm": keras.layers.LSTM}
 _OPTIMIZERS = {"rmsprop": keras.optimizers.RMSprop, "adam": keras.optimizers.Adam}
 PREDICT_BATCH = 512
@@ -21,12 +22,14 @@ Arrays = tuple[NDArray[np.int32], NDArray[np.int32]]
 
 
 def build_network(text: TextSettings, network: NetworkSettings) -> keras.Model:
-    """Build embedding → recurrent cell → one sigmoid, with freshly drawn weights."""
+    """Build embedding → recurrent cell → pooling → one sigmoid, with freshly drawn weights."""
+    recurrent = _CELLS[network.cell](network.units, return_sequences=network.pooling != "last")
     return keras.Sequential(
         [
             keras.Input((None,), dtype="int32", name="token_ids"),
             keras.layers.Embedding(text.num_words, network.embedding_size),
-            _CELLS[network.cell](network.units),
+            keras.layers.Bidirectional(recurrent) if network.bidirectional else recurrent,
+            *([_POOLING[network.pooling]()] if network.pooling != "last" else []),
             keras.layers.Dense(1, activation="sigmoid"),
         ]
     )
@@ -102,3 +105,12 @@ def load_network(text: TextSettings, network: NetworkSettings, weights: Path) ->
     with np.load(weights, allow_pickle=False) as arrays:
         model.set_weights([arrays[name] for name in sorted(arrays.files)])
     return model
+
+
+def replace_embedding(
+    text: TextSettings, network: NetworkSettings, model: keras.Model, embedding: NDArray[np.float32]
+) -> keras.Model:
+    """Give a copy of a network that has another embedding."""
+    copy = build_network(text, network)
+    copy.set_weights([embedding, *model.get_weights()[1:]])
+    return copy
