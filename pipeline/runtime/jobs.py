@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from pipeline.errors import ResenhaError
+from pipeline.runtime.batching import window_sizes
 from pipeline.runtime.rows import Refusal, Reject, Row, Score
-from pipeline.runtime.scorer import BATCH_SIZE, Scorer
+from pipeline.runtime.scorer import ScoredReviews, Scorer
 from pipeline.runtime.sinks import RowSink
 
 _WINDOW_CHARACTERS = 4 << 20
@@ -63,10 +64,9 @@ def score_rows(
         The counts; ``rows_in = scored + rejected`` holds.
     """
     summary, started = Summary(), time.perf_counter()
-    for window in _windows(rows):
+    for window, pending in _scored_ahead(rows, scorer):
         summary.rows_in += len(window)
-        read = [row for row in window if isinstance(row, Row)]
-        results = iter(scorer.score_reviews([row.text for row in read]))
+        results = iter(pending.results())
         scored: list[tuple[Row, Score]] = []
         for item in window:
             outcome = item if isinstance(item, Reject) else _outcome(item, next(results))
@@ -83,6 +83,20 @@ def score_rows(
     return summary
 
 
+def _scored_ahead(
+    rows: Iterable[Row | Reject], scorer: Scorer
+) -> Iterator[tuple[list[Row | Reject], ScoredReviews]]:
+    """Yield each window once the next one is read and on its way, so that no thread waits for a file."""
+    ahead: tuple[list[Row | Reject], ScoredReviews] | None = None
+    for window in _windows(rows):
+        started = scorer.start([row.text for row in window if isinstance(row, Row)])
+        if ahead:
+            yield ahead
+        ahead = window, started
+    if ahead:
+        yield ahead
+
+
 def _outcome(row: Row, result: Score | Refusal) -> tuple[Row, Score] | Reject:
     if isinstance(result, Refusal):
         return Reject(row.source, row.row, result.code, result.message)
@@ -97,13 +111,15 @@ def _count(scored: list[tuple[Row, Score]], summary: Summary) -> None:
 
 
 def _windows(rows: Iterable[Row | Reject]) -> Iterator[list[Row | Reject]]:
+    sizes = window_sizes()
+    size = next(sizes)
     window: list[Row | Reject] = []
     characters = 0
     for row in rows:
         window.append(row)
         characters += len(row.text) if isinstance(row, Row) else 0
-        if len(window) >= BATCH_SIZE or characters >= _WINDOW_CHARACTERS:
+        if len(window) >= size or characters >= _WINDOW_CHARACTERS:
             yield window
-            window, characters = [], 0
+            window, characters, size = [], 0, next(sizes)
     if window:
         yield window

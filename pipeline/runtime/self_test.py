@@ -10,7 +10,7 @@ import onnxruntime as ort
 
 from pipeline.errors import BundleError
 from pipeline.runtime.bundle import GOLDEN, Bundle, GoldenRow, read_golden
-from pipeline.runtime.padding import pad_reviews
+from pipeline.runtime.padding import pad_batch
 from pipeline.runtime.scorer import Scorer
 
 GOLDEN_TOLERANCE = 1e-4
@@ -28,9 +28,9 @@ class SelfTest:
 
 def score_golden(scorer: Scorer, review: str) -> GoldenRow:
     """Score one review by itself, with the token ids on the way."""
-    ids = list(scorer.tokenizer.encode(review).token_ids)
-    score = float(scorer.score_ids(pad_reviews([ids], len(ids)))[0]) if ids else None
-    return GoldenRow(review, ids, score)
+    batch = scorer.tokenizer.encode_batch([review])
+    score = float(scorer.score_ids(pad_batch(batch, np.array([0])))[0]) if batch.token_ids.size else None
+    return GoldenRow(review, batch.token_ids.tolist(), score)
 
 
 def run_self_test(bundle: Bundle, scorer: Scorer) -> SelfTest:

@@ -217,7 +217,7 @@ def test_the_batch_size_changes_nothing(
     score: Score, reviews: str, monkeypatch: pytest.MonkeyPatch, batch_size: int
 ) -> None:
     expected = score("--lines", reviews).out
-    monkeypatch.setattr("pipeline.runtime.jobs.BATCH_SIZE", batch_size)
+    monkeypatch.setattr("pipeline.runtime.batching.WINDOW", batch_size)
     assert score("--lines", reviews).out == expected
 
 

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import BundleError
+from pipeline.runtime.batching import WINDOW
 from pipeline.runtime.bundle import MODEL, Bundle
 from pipeline.runtime.model_facts import FACTS_KEY
 from pipeline.runtime.rows import Refusal, RejectCode, Score
-from pipeline.runtime.scorer import BATCH_SIZE, Scorer
+from pipeline.runtime.scorer import Scorer, shortest_decimals
 from tests.runtime.altered_models import model_with_metadata, model_with_table_rows, model_with_weight
 from tests.stand_ins import MAX_LENGTH, WORDS, make_bundle, make_facts, make_model, make_scorer
 
@@ -84,13 +85,30 @@ def test_a_text_without_a_word_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 100])
-def test_scores_do_not_depend_on_batch_size(batch_size: int) -> None:
-    scorer = make_scorer()
+@pytest.mark.parametrize("window", [1, 7, 2048])
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_scores_do_not_depend_on_batches_windows_or_threads(
+    batch_size: int, window: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = Scorer(Bundle(Path("stand-in"), {MODEL: make_model()}, None), threads=threads)
     one_by_one = [scorer.score_reviews([review])[0] for review in REVIEWS]
-    assert scorer.score_reviews(REVIEWS, batch_size=batch_size) == one_by_one
+    monkeypatch.setattr("pipeline.runtime.batching._BATCH_ROWS", batch_size)
+    monkeypatch.setattr("pipeline.runtime.batching.WINDOW", window)
+    assert scorer.score_reviews(REVIEWS) == one_by_one
 
 
-@pytest.mark.parametrize("reviews", [BATCH_SIZE - 1, BATCH_SIZE, BATCH_SIZE + 1])
+def test_a_failure_in_another_thread_reaches_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    several = Scorer(Bundle(Path("stand-in"), {MODEL: make_model()}, None), threads=2)
+
+    def fail(_self: Scorer, _ids: object) -> None:
+        raise BundleError("the graph fails")
+
+    monkeypatch.setattr(Scorer, "score_ids", fail)
+    with pytest.raises(BundleError, match="the graph fails"):
+        several.score_reviews(["good film"] * 1000)
+
+
+@pytest.mark.parametrize("reviews", [WINDOW - 1, WINDOW, WINDOW + 1])
 def test_every_review_has_a_result(reviews: int) -> None:
     assert len(make_scorer().score_reviews(["good"] * reviews)) == reviews
 
@@ -114,6 +132,24 @@ def test_a_score_is_its_shortest_decimal() -> None:
     score = only(make_scorer().score_reviews(["good"])).score
     assert len(repr(score)) < 12
     assert np.float32(score) == make_scorer().score_ids(np.array([[1, 4]], dtype=np.int32))[0]
+
+
+def test_the_shortest_decimals_are_those_that_numpy_prints() -> None:
+    source = np.random.default_rng(2)
+    bits = source.integers(0, 2**32, 20_000, dtype=np.uint32).view(np.float32)
+    near_half = (np.arange(-500, 500) * 2.0**-24 + 0.5).astype(np.float32)
+    values = np.concatenate(
+        [
+            source.random(50_000, np.float32),
+            10 ** source.uniform(-16, 0, 20_000).astype(np.float32),
+            bits,
+            near_half,
+            np.array([0, 1, 0.1, 2**-13, 1e-13, 9.9999e-14, 1e6, 999999.94, -0.5, np.inf], np.float32),
+        ]
+    )
+    values = values[~np.isnan(values)]
+    assert shortest_decimals(values).tolist() == [float(str(value)) for value in values]
+    assert np.isnan(shortest_decimals(np.array([np.nan], np.float32)))
 
 
 @pytest.mark.parametrize("ids", [-1, -2, -(2**31), len(WORDS) + 4, 2**31 - 1])
