@@ -28,7 +28,8 @@ _TEXTS = (
     "?!…",
     "",
 )
-_LENGTHS = (1, 2, 3, 10, 50, 150)
+_LENGTHS = (1, 2, 3, 10, 50)
+_FREQUENT = 100
 
 
 def golden_reviews(words: Sequence[str], max_length: int) -> list[str]:
@@ -39,9 +40,10 @@ def golden_reviews(words: Sequence[str], max_length: int) -> list[str]:
         max_length: Ids a review is cut to.
 
     Returns:
-        Fixed sentences, and word salads out of the vocabulary of lengths up to past the limit.
+        Fixed sentences, and word salads out of the vocabulary; the last one, of frequent words since
+        those are short, is an id beyond the limit.
     """
     source = random.Random(len(words))
-    lengths = (*_LENGTHS, max(1, max_length - 2), max(1, max_length - 1), max_length, 2 * max_length)
-    salads = [" ".join(source.choices(words, k=length)) for length in lengths]
-    return [*_TEXTS, *salads]
+    salads = [" ".join(source.choices(words, k=length)) for length in _LENGTHS]
+    longest = " ".join(source.choices(words[:_FREQUENT], k=max_length))
+    return [*_TEXTS, *salads, longest]

@@ -97,31 +97,44 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Exported:
-    """The network is an ONNX graph."""
+    """The network is written as ONNX graphs of several forms, the preferred one first."""
 
-    operators: dict[str, int]
-    opset: int
-    bytes: int
+    graphs: dict[str, dict[str, Any]]
+    """By form: ``operators`` (type to number), ``opset``, ``bytes``."""
 
-    MODEL = "model.onnx"
+    PLAIN = "plain"
+    """The form that tf2onnx makes, the reference; the others are lean, named by their weights."""
+
+    @staticmethod
+    def file_of(form: str) -> str:
+        """Name the file that holds the graph of a form."""
+        return f"{form}.onnx"
 
     def __str__(self) -> str:
-        return f"{self.bytes:,} bytes, {sum(self.operators.values())} operators, opset {self.opset}"
+        return " · ".join(
+            f"{form} {graph['bytes']:,} bytes, {sum(graph['operators'].values())} operators"
+            for form, graph in self.graphs.items()
+        )
 
 
 @dataclass(frozen=True)
 class Compared:
-    """The ONNX graph has been held against the network."""
+    """The ONNX graphs have been held against the network, and one was chosen."""
 
+    form: str
+    """The graph that goes on; see ``Exported``."""
     parity: dict[str, Any]
     gates: list[dict[str, Any]]
+    refused: dict[str, list[str]]
+    """By form that would have been preferred: what its gates said."""
 
     def __str__(self) -> str:
         if "largest" not in self.parity:
             return "token ids differ"
+        instead = "".join(f" (not {form}: {'; '.join(reasons)})" for form, reasons in self.refused.items())
         return (
             f"largest difference {self.parity['largest']:.1e} over {self.parity['rows']:,} rows, "
-            f"{self.parity['labels_changed']} labels changed"
+            f"{self.parity['labels_changed']} labels changed; graph {self.form}{instead}"
         )
 
 

@@ -96,7 +96,7 @@ def make_bundle(folder: Path, *, accuracy: float = 0.9, model: bytes | None = No
         },
         gates=[],
         parity={"largest": 0.0, "labels_changed": 0},
-        operators=operators,
+        graph={"form": "float32", "operators": operators, "opset": 17, "bytes": len(content), "refused": {}},
         files=records,
     ).sealed()
     folder.mkdir(parents=True)

@@ -15,7 +15,7 @@ BIN = Path(sys.executable).parent
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    for name in ("pipeline", "flows"):
+    for name in ("pipeline", "flows", "benchmarks"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     return tmp_path

@@ -16,7 +16,7 @@ from typing import Any
 from pipeline.errors import BundleError
 from pipeline.runtime.rows import printable
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MODEL = "model.onnx"
 MANIFEST = "manifest.json"
 GOLDEN = "golden.jsonl"
@@ -47,8 +47,9 @@ class Manifest:
     metrics: Mapping[str, Any]
     gates: list[Mapping[str, Any]]
     parity: Mapping[str, Any]
-    operators: Mapping[str, int]
-    """Operator type to its number in ``model.onnx``, subgraphs included."""
+    graph: Mapping[str, Any]
+    """Of ``model.onnx``: its form, operators (type to number, subgraphs included), opset, bytes, and
+    what refused the forms that would have been preferred."""
     files: Mapping[str, FileRecord]
     digest: str = ""
     """SHA-256 of this manifest's canonical bytes with this field empty."""
@@ -60,7 +61,8 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """Give the canonical form: sorted keys, UTF-8, two blanks of indent, one line end."""
-        return (json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+        record = vars(self) | {"files": {name: vars(file) for name, file in self.files.items()}}
+        return (json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,8 @@ def _check_figures(manifest: Manifest) -> None:
     for count in (
         manifest.metrics["reviews"],
         manifest.parity["labels_changed"],
-        *manifest.operators.values(),
+        manifest.graph["bytes"],
+        *manifest.graph["operators"].values(),
     ):
         _check_types(count, int)
 
@@ -244,4 +247,4 @@ def _check_types(value: object, *types: type) -> None:
 
 def write_golden(rows: list[GoldenRow]) -> bytes:
     """Give golden rows as JSON lines."""
-    return "".join(json.dumps(asdict(row)) + "\n" for row in rows).encode()
+    return "".join(json.dumps(asdict(row), separators=(",", ":")) + "\n" for row in rows).encode()

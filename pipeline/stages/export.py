@@ -1,17 +1,19 @@
-"""Export: the network as one ONNX file that carries its text rule and vocabulary."""
+"""Export: the network as ONNX graphs, each one file that carries its text rule and vocabulary."""
 
 from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import onnx
 
 from pipeline.corpora.splits import load_words
 from pipeline.graphs.checks import check_graph
-from pipeline.graphs.portable import OPSET, export_portable
+from pipeline.graphs.lean import export_lean
+from pipeline.graphs.portable import export_portable
 from pipeline.networks.recurrent import load_network
-from pipeline.recipe import Recipe
+from pipeline.recipe import FULL_STORAGE, Recipe
 from pipeline.reports import Acquired, Evaluated, Exported, Prepared, Trained
 from pipeline.runtime.model_facts import FACTS_VERSION, ModelFacts
 from pipeline.workspace import Done, Workspace
@@ -25,10 +27,10 @@ def export(
     trained: Done[Trained],
     evaluated: Done[Evaluated],
 ) -> Done[Exported]:
-    """Convert the network to ONNX, add what the scorer needs, and check the graph.
+    """Write the network as ONNX graphs, add what the scorer needs, and check them.
 
     Raises:
-        BundleError: If the graph holds what a bundle's graph may not.
+        BundleError: If a graph holds what a bundle's graph may not.
     """
     facts = ModelFacts(
         facts_version=FACTS_VERSION,
@@ -45,7 +47,11 @@ def export(
         recipe.name,
         partial(_export, recipe, facts, tuple(words), trained),
         report_type=Exported,
-        settings={"network": recipe.network.model_dump(), "facts": facts.to_metadata(())},
+        settings={
+            "network": recipe.network.model_dump(),
+            "export": recipe.export.model_dump(),
+            "facts": facts.to_metadata(()),
+        },
         inputs=prepared.pick(Prepared.WORDS) | trained.pick(Trained.WEIGHTS),
     )
 
@@ -53,10 +59,22 @@ def export(
 def _export(
     recipe: Recipe, facts: ModelFacts, words: tuple[str, ...], trained: Done[Trained], folder: Path
 ) -> Exported:
-    model = load_network(recipe.text, recipe.network, trained[Trained.WEIGHTS])
-    graph = export_portable(model, recipe.text.max_length)
-    onnx.helper.set_model_props(graph, facts.to_metadata(words))
-    operators = check_graph(graph)
-    content = graph.SerializeToString(deterministic=True)
-    (folder / Exported.MODEL).write_bytes(content)
-    return Exported(operators, OPSET, len(content))
+    network = load_network(recipe.text, recipe.network, trained[Trained.WEIGHTS])
+    weights, length = network.get_weights(), recipe.text.max_length
+    graphs: dict[str, onnx.ModelProto] = {
+        storage: export_lean(weights, recipe.network, length, storage)
+        for storage in dict.fromkeys((recipe.export.weights, FULL_STORAGE))
+    }
+    graphs[Exported.PLAIN] = export_portable(network, length)
+    found: dict[str, dict[str, Any]] = {}
+    for form, graph in graphs.items():
+        onnx.helper.set_model_props(graph, facts.to_metadata(words))
+        operators = check_graph(graph)
+        content = graph.SerializeToString(deterministic=True)
+        (folder / Exported.file_of(form)).write_bytes(content)
+        found[form] = {
+            "operators": operators,
+            "opset": graph.opset_import[0].version,
+            "bytes": len(content),
+        }
+    return Exported(found)

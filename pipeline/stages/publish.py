@@ -58,7 +58,7 @@ def publish(
     """
     gates = [Gate(**gate) for gate in (*evaluated.report.gates, *compared.report.gates)]
     require(gates, report=evaluated[Evaluated.PAGE])
-    files = _make_files(exported)
+    files = _make_files(exported[Exported.file_of(compared.report.form)])
     manifest = _make_manifest(recipe, acquired, prepared, evaluated, exported, compared, files)
     bundle = workspace.bundles / recipe.name / manifest.digest[:12]
     with promotion_lock(workspace):
@@ -86,8 +86,7 @@ def _reason_to_wait(manifest: Manifest, promoted: Manifest | None) -> str | None
     return None
 
 
-def _make_files(exported: Done[Exported]) -> dict[str, bytes]:
-    model = exported[Exported.MODEL]
+def _make_files(model: Path) -> dict[str, bytes]:
     scorer = Scorer.load(model)
     reviews = golden_reviews(scorer.tokenizer.words, scorer.facts.text_rule.max_length)
     golden = write_golden([score_golden(scorer, review) for review in reviews])
@@ -122,7 +121,11 @@ def _make_manifest(
         "metrics": evaluated.report.metrics,
         "gates": [*evaluated.report.gates, *compared.report.gates],
         "parity": compared.report.parity,
-        "operators": exported.report.operators,
+        "graph": {
+            "form": compared.report.form,
+            "refused": compared.report.refused,
+            **exported.report.graphs[compared.report.form],
+        },
     }
     files[CARD] = _card(recipe, description).encode()
     records = {
@@ -158,6 +161,7 @@ def _card(recipe: Recipe, description: dict[str, Any]) -> str:
         f"  calibration error {metrics['calibration_error']:.4f}.",
         f"- **Parity**: the ONNX graph scores as the trained network does, within {parity['largest']:.1e}",
         f"  on {parity['rows']:,} rows.",
+        *_graph_lines(description["graph"]),
         "- **Golden rows** are made up by the project: no review that was learnt from is in this folder.",
         "  The vocabulary in `model.onnx` does come from those reviews.",
         "",
@@ -165,6 +169,15 @@ def _card(recipe: Recipe, description: dict[str, Any]) -> str:
         "Do not use it to judge people, or texts unlike those it learnt from.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _graph_lines(graph: dict[str, Any]) -> list[str]:
+    """Tell how the graph is written, and what spoke against the forms that would have been preferred."""
+    kind = "as tf2onnx wrote it" if graph["form"] == Exported.PLAIN else f"lean, weights {graph['form']}"
+    lines = [f"- **Graph**: {kind}, {graph['bytes']:,} bytes, opset {graph['opset']}."]
+    for form, reasons in graph["refused"].items():
+        lines.append(f"  Not {form}: {'; '.join(reasons)}.")
+    return lines
 
 
 def _put_in_place(bundle: Path, files: dict[str, bytes]) -> None:

@@ -19,12 +19,14 @@ from onnx import numpy_helper
 
 from pipeline.chain import STAGES, Outcome, outcome_table, run_chain
 from pipeline.errors import DataError, GateError, InterruptedRun
+from pipeline.graphs.quantized import store_embedding
 from pipeline.networks.recurrent import build_network, fit_network
 from pipeline.recipe import Recipe
 from pipeline.reports import Evaluated, Exported
 from pipeline.runtime.bundle import open_bundle, read_manifest
 from pipeline.runtime.scorer import Scorer
 from pipeline.runtime.self_test import run_self_test
+from pipeline.runtime.text import TokenizedBatch
 from pipeline.stages import check_parity, publish, train
 from pipeline.stages.acquire import Sourcing
 from pipeline.workspace import Done, Workspace
@@ -121,7 +123,7 @@ def test_the_table_says_what_the_reviews_were(copied: tuple[Workspace, Recipe]) 
     )
     for word in (
         "accuracy",
-        "11 of 11 passed",
+        "12 of 12 passed",
         "largest difference",
         "acquire",
         "done before",
@@ -147,13 +149,14 @@ def planted(kind: str) -> Any:
         text: Any, network: Any, training: Any, train_split: Any, validation: Any, *, callbacks: Any
     ) -> Any:
         ids, labels = train_split
-        if kind == "inverted":
-            labels = 1 - labels
         if kind == "at chance":
             labels = np.random.default_rng(0).integers(0, 2, len(labels)).astype(np.int32)
         if kind == "diverged":
             training = training.model_copy(update={"learning_rate": 1e30})
         model, history = fit_network(text, network, training, (ids, labels), validation, callbacks=callbacks)
+        if kind == "inverted":
+            *inner, kernel, bias = model.get_weights()
+            model.set_weights([*inner, -kernel, -bias])
         if kind == "collapsed":
             model.set_weights([*model.get_weights()[:-1], np.array([9.0], dtype=np.float32)])
         if kind == "diverged":
@@ -193,23 +196,25 @@ def test_a_network_that_must_not_ship_is_refused_and_current_stays(
 # Graphs that are not the network
 
 
-def edit_exported(change: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the parity check see an edited graph."""
-    whole = check_parity._compare
+def edit_exported(change: Any, monkeypatch: pytest.MonkeyPatch, *, untouched: str = "") -> None:
+    """Let the parity check see edited graphs, all but one form."""
+    whole = check_parity._choose
 
     def compare(recipe: Any, prepared: Any, trained: Any, exported: Done[Exported], folder: Path) -> Any:
         edited = folder / "edited"
         edited.mkdir()
-        model = onnx.load(exported[Exported.MODEL])
-        change(model)
-        onnx.save(model, edited / Exported.MODEL)
+        for form in exported.report.graphs:
+            model = onnx.load(exported[Exported.file_of(form)])
+            if form != untouched:
+                change(model)
+            onnx.save(model, edited / Exported.file_of(form))
         try:
             fields = vars(exported) | {"folder": edited}
             return whole(recipe, prepared, trained, Done(**fields), folder)
         finally:
             shutil.rmtree(edited)
 
-    monkeypatch.setattr(check_parity, "_compare", compare)
+    monkeypatch.setattr(check_parity, "_choose", compare)
 
 
 def move_one_weight(tensor_of: Any) -> Any:
@@ -281,20 +286,81 @@ def test_a_graph_that_is_not_the_network_is_refused_and_current_stays(
     assert os.readlink(workspace.current) == before
 
 
+def test_the_plain_graph_is_published_where_the_lean_one_fails_its_parity(
+    copied: tuple[Workspace, Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, recipe = copied
+    assert read_manifest(workspace.current).graph["form"] == "float32"
+    shutil.rmtree(workspace.root / "runs/tiny/check_parity")
+    edit_exported(move_one_weight(tensor_shaped((4, 1))), monkeypatch, untouched=Exported.PLAIN)
+    outcome = run(workspace, recipe)
+    manifest = read_manifest(workspace.current)
+    assert manifest.graph["form"] == Exported.PLAIN
+    assert manifest.graph["operators"]["Loop"] == 1
+    reasons = "; ".join(manifest.graph["refused"]["float32"])
+    assert "1 of 201 trained values do not stand in the graph" in reasons
+    assert reasons in outcome_table(outcome)
+    assert f"Not float32: {reasons}" in (workspace.current / "README.md").read_text("utf-8")
+
+
+# Weights in few bits
+
+ANY_LOSS = {"max_quantization_loss": 1.0, "max_quantization_changes": 1.0}
+
+
+@pytest.mark.parametrize("weights", ["int8", "int4"])
+def test_small_weights_are_published_where_little_is_lost(
+    weights: str, copied: tuple[Workspace, Recipe]
+) -> None:
+    workspace, recipe = copied
+    recipe = changed(changed(recipe, "export", weights=weights), "gates", max_degradation=1.0, **ANY_LOSS)
+    outcome = run(workspace, recipe)
+    bundle = open_bundle(workspace.current)
+    assert bundle.manifest is not None
+    assert bundle.manifest.graph["form"] == weights == outcome.compared.form
+    assert bundle.manifest.graph["refused"] == {}
+    gates = {gate["name"] for gate in bundle.manifest.gates}
+    assert gates >= {"quantization_loss", "quantization_changes", "weights", "scores", "company"}
+    stored = {
+        tensor.name: tensor.data_type for tensor in onnx.load_from_string(bundle.model).graph.initializer
+    }
+    assert f"embedding_{weights}" in stored
+    assert "embedding" not in stored
+
+
+def test_float_weights_are_published_where_small_ones_lose_too_much(
+    copied: tuple[Workspace, Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, recipe = copied
+
+    def lose_all(embedding: Any, storage: Any) -> Any:
+        return store_embedding(embedding if storage == "float32" else embedding * 0, storage)
+
+    monkeypatch.setattr("pipeline.graphs.lean.store_embedding", lose_all)
+    outcome = run(workspace, changed(recipe, "export", weights="int8"))
+    graph = read_manifest(workspace.current).graph
+    assert graph["form"] == "float32"
+    reasons = graph["refused"]["int8"]
+    assert any(reason.startswith("quantization_loss: ") for reason in reasons)
+    assert any("of 120 labels change" in reason for reason in reasons)
+    assert "not int8" in outcome_table(outcome)
+
+
 def test_padding_on_the_right_is_refused(
     workspace: Workspace, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One function pads for training and for scoring, so only the comparison with Keras can notice."""
 
-    def pad_right(reviews: Any, max_length: int, *, pad_id: int = 0) -> Any:
-        padded = np.full((len(reviews), max_length), pad_id, dtype=np.int32)
+    def pad_right(batch: TokenizedBatch, rows: Any, *, width: int | None = None) -> Any:
+        reviews = [batch.token_ids[batch.offsets[row] : batch.offsets[row + 1]] for row in rows]
+        width = width or max(map(len, reviews))
+        padded = np.zeros((len(reviews), width), dtype=np.int32)
         for row, ids in zip(padded, reviews, strict=True):
-            kept = ids[-max_length:]
-            row[: len(kept)] = kept
+            row[: len(ids)] = ids[-width:]
         return padded
 
-    for module in ("pipeline.stages.prepare", "pipeline.stages.check_parity", "pipeline.runtime.scorer"):
-        monkeypatch.setattr(f"{module}.pad_reviews", pad_right)
+    for module in ("stages.prepare", "stages.check_parity", "parity", "runtime.scorer"):
+        monkeypatch.setattr(f"pipeline.{module}.pad_batch", pad_right)
     with pytest.raises(GateError, match="gate token_ids: .*Look at the text rule, the padding"):
         run(workspace, recipe)
     assert not workspace.current.exists()
