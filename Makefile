@@ -18,7 +18,7 @@ options = $(if $(CORPUS),--corpus '$(CORPUS)') $(if $(ARCHIVE),--archive '$(ARCH
   $(if $(ARCHIVE_SHA256),--archive-sha256 '$(ARCHIVE_SHA256)') --artifacts '$(ARTIFACTS)'
 
 .DEFAULT_GOAL := help
-.PHONY: help pipeline test lint format requirements clean
+.PHONY: help pipeline test bench lint format requirements clean
 
 help: ## Print these targets
 	@echo 'make TARGET, where TARGET is one of'
@@ -32,6 +32,9 @@ pipeline: $(VENV)/pipeline.stamp ## From reviews to a proven bundle (RECIPE=, CO
 
 test: $(VENV)/development.stamp ## Run the tests (ARGS= goes to pytest)
 	@$(BIN)/python -m pytest $(ARGS)
+
+bench: $(VENV)/benchmarks.stamp ## Measure beside rivals, in some minutes (ARCHIVE=, ARGS= names contests: see ARGS=--help)
+	@$(BIN)/python -m benchmarks $(ARGS) $(if $(ARCHIVE),--reviews '$(ARCHIVE)') --artifacts '$(ARTIFACTS)/benchmarks'
 
 lint: $(VENV)/development.stamp ## Check style, types and the arrows between the rooms; changes nothing
 	@$(BIN)/ruff check .
@@ -56,8 +59,8 @@ $(VENV)/python.stamp: Makefile
 	@$(PYTHON) -m venv '$(VENV)'
 	@touch $@
 
-# A development environment can do all that a pipeline's can, so the first is never taken back.
-$(VENV)/pipeline.stamp $(VENV)/development.stamp: $(VENV)/%.stamp: $(VENV)/python.stamp requirements/%.txt pyproject.toml
+# The other environments can do all that a pipeline's can, so they are never taken back.
+$(VENV)/pipeline.stamp $(VENV)/development.stamp $(VENV)/benchmarks.stamp: $(VENV)/%.stamp: $(VENV)/python.stamp requirements/%.txt pyproject.toml
 	@echo 'installing requirements/$*.txt into $(VENV) (once; TensorFlow alone is 1.9 GB unpacked) ...'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$*.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .

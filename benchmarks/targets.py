@@ -1,0 +1,87 @@
+"""What Resenha means to reach, held against what a run measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from benchmarks.pairing import Spread
+
+
+class Figure(StrEnum):
+    """A measured quantity that a target speaks of; the value says what it is."""
+
+    SIMPLE_OVER_PLAIN = "SimpleRNN 32, ids→score: times the plain tf2onnx graph at its best"
+    SIMPLE_OVER_KERAS = "SimpleRNN 32, ids→score: times `model.predict` at its default batch"
+    GRU_OVER_BEST = "GRU 32, ids→score: times the better of tf2onnx's graph and ONNX Runtime's own node"
+    LSTM_OVER_BEST = "LSTM 32, ids→score: times the better of tf2onnx's graph and ONNX Runtime's own node"
+    TEXT_OVER_FASTTEXT = "text→score: times fastText unigrams"
+    TEXT_OVER_TFIDF = "text→score: times TF-IDF and logistic regression"
+    IDS_OVER_TOKENIZERS = "text→ids on one core: times Hugging Face tokenizers on all"
+    INT8_SIZE = "bundle `seed` on disk, int8"
+    FLOAT_SIZE = "bundle `seed` on disk, float"
+    WARM_REVIEW = "one warm review, median"
+    COLD_START = "process start to first score, against importing onnxruntime"
+    PEAK_MEMORY = "a million rows: peak memory"
+    MEMORY_GROWTH = "a million rows: peak memory against that of 100,000"
+    SHARE_OF_LIMIT = "SimpleRNN 32, ids→score on one thread: share of the bare arithmetic's speed"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A limit for one figure."""
+
+    figure: Figure
+    limit: float
+    unit: str
+    """Follows the number; `×` for a ratio."""
+    is_floor: bool
+    """Whether the figure has to reach the limit; else it may not pass it."""
+
+    def is_reached(self, measured: Spread) -> bool:
+        """Judge by the median."""
+        return measured.median >= self.limit if self.is_floor else measured.median <= self.limit
+
+
+def _at_least(figure: Figure, limit: float, unit: str = "×") -> Target:
+    return Target(figure, limit, unit, is_floor=True)
+
+
+def _at_most(figure: Figure, limit: float, unit: str = "×") -> Target:
+    return Target(figure, limit, unit, is_floor=False)
+
+
+TARGETS = (
+    _at_least(Figure.SIMPLE_OVER_PLAIN, 6),
+    _at_least(Figure.SIMPLE_OVER_KERAS, 30),
+    _at_least(Figure.GRU_OVER_BEST, 1.7),
+    _at_least(Figure.LSTM_OVER_BEST, 1.2),
+    _at_least(Figure.TEXT_OVER_FASTTEXT, 3.5),
+    _at_least(Figure.TEXT_OVER_TFIDF, 15),
+    _at_least(Figure.IDS_OVER_TOKENIZERS, 6),
+    _at_most(Figure.INT8_SIZE, 450, " KB"),
+    _at_most(Figure.FLOAT_SIZE, 1500, " KB"),
+    _at_most(Figure.WARM_REVIEW, 1, " ms"),
+    _at_most(Figure.COLD_START, 1.3),
+    _at_most(Figure.PEAK_MEMORY, 400, " MB"),
+    _at_most(Figure.MEMORY_GROWTH, 1.1),
+    _at_least(Figure.SHARE_OF_LIMIT, 0.4, ""),
+)
+
+
+def judge(target: Target, figures: Mapping[Figure, Spread]) -> tuple[str, str, str, str]:
+    """Give the cells of a target's row: what, target, measured, reached."""
+    sign = "≥" if target.is_floor else "≤"
+    wanted = f"{sign} {target.limit:,g}{target.unit}"
+    measured = figures.get(target.figure)
+    if measured is None:
+        return target.figure, wanted, "not measured", "–"
+    found = f"{_digits(measured.median)}{target.unit}"
+    if measured.low != measured.high:
+        found += f" ({_digits(measured.low)} to {_digits(measured.high)})"
+    return target.figure, wanted, found, "yes" if target.is_reached(measured) else "**no**"
+
+
+def _digits(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
