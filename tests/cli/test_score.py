@@ -610,7 +610,7 @@ def test_a_signal_leaves_no_file_behind(
         stderr=subprocess.PIPE,
     ) as process:
         assert process.stdin is not None
-        process.stdin.write(b"a good film\n" * 600)
+        process.stdin.write(b"a good film\n" * 5_000)
         process.stdin.flush()
         while process.poll() is None and not any(path.stat().st_size for path in work.glob(".resenha-*")):
             time.sleep(0.01)
