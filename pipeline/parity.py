@@ -105,7 +105,8 @@ def judge_padding(scorer: Scorer, expected: float, limits: GateSettings) -> Gate
     """Score rows of nothing but padding, of several lengths; Keras gives them all the same score."""
     longest = scorer.facts.text_rule.max_length
     lengths = {1, 2, max(1, longest - 1), longest}
-    largest = max(abs(float(scorer.score_ids(np.zeros((1, n), np.int32))[0]) - expected) for n in lengths)
+    scores = np.concatenate([scorer.score_ids(np.zeros((1, length), np.int32)) for length in lengths])
+    largest = _largest_difference(scores, np.full(len(scores), expected))
     tolerance = limits.parity_tolerance
     message = "rows of padding only, however long, score as in Keras"
     if not largest <= tolerance:
@@ -127,7 +128,7 @@ def judge_company(scorer: Scorer, texts: Sequence[str], limits: GateSettings) ->
         ways[f"batches of {size}"] = np.concatenate(
             [scorer.score_ids(pad_batch(encoded, part)) for part in parts]
         )
-    differences = {way: float(abs(scores - reference).max()) for way, scores in ways.items()}
+    differences = {way: _largest_difference(scores, reference) for way, scores in ways.items()}
     where, largest = max(differences.items(), key=lambda item: item[1])
     tolerance = limits.company_tolerance
     message = (
@@ -135,6 +136,30 @@ def judge_company(scorer: Scorer, texts: Sequence[str], limits: GateSettings) ->
         f"{', '.join(map(str, BATCH_SIZES))}, {scorer.threads} threads; most in: {where}"
     )
     return Gate("company", largest <= tolerance, largest, f"at most {tolerance:.0e}", message)
+
+
+def _largest_difference(found: NDArray[Any], expected: NDArray[Any]) -> float:
+    """Give the largest difference; where one of two is no number it is infinite."""
+    return float(np.nan_to_num(abs(found - expected), nan=np.inf).max())
+
+
+def judge_stored_rows(trained: NDArray[np.float32], stored: NDArray[np.float32], levels: int) -> Gate:
+    """Hold every row of a quantized embedding against the trained one, place by place.
+
+    A test review seldom holds a rare word, so no score would tell of a wrong row. Rounding moves a
+    value by half a step at most, and the float16 scale by a little more.
+    """
+    steps = abs(trained).max(axis=1) / levels
+    # A row far below the others is stored as nothing.
+    allowed = 0.6 * steps + 1e-7 * abs(trained).max()
+    wrong = ~(abs(stored - trained).max(axis=1) <= allowed)
+    count = int(wrong.sum())
+    message = f"each of {len(trained):,} rows is within rounding of the trained one"
+    if count:
+        message = (
+            f"{count:,} of {len(trained):,} rows are not the trained ones; first that of id {wrong.argmax()}"
+        )
+    return Gate("quantized_rows", count == 0, float(count), "0 rows", message)
 
 
 def judge_quantization(

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from pipeline.parity import judge_ids, judge_quantization, judge_scores, judge_weights
+from pipeline.parity import (
+    judge_company,
+    judge_ids,
+    judge_padding,
+    judge_quantization,
+    judge_scores,
+    judge_stored_rows,
+    judge_weights,
+)
 from pipeline.recipe import GateSettings
+from pipeline.runtime.scorer import Scorer
+from tests.stand_ins import make_scorer
 
 LIMITS = GateSettings()
 
@@ -74,3 +86,35 @@ def test_a_trained_value_has_to_stand_in_the_graph_as_often_as_it_occurs() -> No
     assert judge_weights(trained, held).passed
     for missing in ([held[0]], [held[0], held[1][:1]], [*held[:1], np.array([1.0, 0.0], np.float32)]):
         assert not judge_weights(trained, missing).passed
+
+
+@pytest.mark.parametrize("levels", [127, 7])
+def test_a_stored_row_that_is_not_the_trained_one_is_named(levels: int) -> None:
+    trained = np.random.default_rng(1).normal(size=(50, 8)).astype(np.float32)
+    step = abs(trained).max(axis=1, keepdims=True) / levels
+    stored = (np.rint(trained / step) * step).astype(np.float32)
+    assert judge_stored_rows(trained, stored, levels).passed
+    stored[40] = -stored[40]
+    gate = judge_stored_rows(trained, stored, levels)
+    assert not gate.passed
+    assert "1 of 50 rows are not the trained ones; first that of id 40" in gate.message
+    stored[40, 3] = np.nan
+    assert not judge_stored_rows(trained, stored, levels).passed
+
+
+@pytest.mark.parametrize("rows", [1, 7])
+def test_a_score_that_is_no_number_passes_no_gate(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer = make_scorer()
+    whole = Scorer.score_ids
+
+    def fail_on(self: Scorer, ids: np.ndarray[Any, Any]) -> Any:
+        scores = whole(self, ids)
+        return scores * np.float32(np.nan) if len(ids) == rows and ids.shape[1] > 1 else scores
+
+    expected = float(scorer.score_ids(np.zeros((1, 1), np.int32))[0])
+    texts = ["good film", "bad dull film"] * 10
+    assert judge_padding(scorer, expected, LIMITS).passed
+    assert judge_company(scorer, texts, LIMITS).passed
+    monkeypatch.setattr(Scorer, "score_ids", fail_on)
+    assert not judge_company(scorer, texts, LIMITS).passed
+    assert judge_padding(scorer, expected, LIMITS).passed == (rows != 1)

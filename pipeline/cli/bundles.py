@@ -49,8 +49,8 @@ def inspect(bundle: Path | None, as_json: bool) -> None:
         lines |= {
             "accuracy": f"{manifest.metrics['accuracy']:.4f} on {manifest.metrics['reviews']:,} test reviews "
             f"(95 % interval {low:.4f} to {high:.4f})",
-            "parity": f"largest difference {manifest.parity['largest']:.1e} to the trained network, "
-            f"{manifest.parity['labels_changed']} labels changed",
+            "parity": f"largest difference {manifest.parity['largest']:.1e} to the network with these "
+            f"weights, {manifest.parity['labels_changed']} labels changed",
             "graph": "{form}, {bytes:,} bytes, opset {opset}".format_map(manifest.graph),
             "operators": ", ".join(f"{name} {n}" for name, n in sorted(manifest.graph["operators"].items())),
             "files": ", ".join(f"{name} {record.size:,} B" for name, record in manifest.files.items()),

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from pipeline.recipe import Storage
 
 Floats = NDArray[np.float32]
-_LEVELS = {"int8": 127, "int4": 7}
+LEVELS = {"int8": 127, "int4": 7}
+"""Whole numbers on either side of 0."""
 
 _SCALE = """
         embedding_share = Cast <to = 1> (embedding_scale)
@@ -57,7 +58,7 @@ def store_embedding(embedding: Floats, storage: Storage) -> dict[str, NDArray[An
     """
     if storage == "float32":
         return {"embedding": embedding}
-    levels = _LEVELS[storage]
+    levels = LEVELS[storage]
     scale = (abs(embedding).max(axis=1, keepdims=True) / levels).astype(np.float32)
     largest = np.maximum(scale.max(), np.finfo(np.float32).tiny)
     share = (scale / largest).astype(np.float16)

@@ -23,7 +23,8 @@ def window_sizes() -> Iterator[int]:
     """Yield how many reviews to sort together: few at first, so that no thread waits long for work."""
     size = _FIRST_WINDOW
     while True:
-        yield min(size, WINDOW)
+        size = min(size, WINDOW)
+        yield size
         size *= 2
 
 

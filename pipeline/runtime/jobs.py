@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from pipeline.errors import ResenhaError
@@ -14,7 +15,8 @@ from pipeline.runtime.scorer import ScoredReviews, Scorer
 from pipeline.runtime.sinks import RowSink
 
 _WINDOW_CHARACTERS = 4 << 20
-"""Text held at once at most (beside one row): what bounds memory when rows are very long."""
+"""Text and ids of one window at most (beside one row): what bounds memory when rows are very long.
+Three windows live at once: one is read, one scored, one written."""
 
 
 @dataclass
@@ -64,20 +66,22 @@ def score_rows(
         The counts; ``rows_in = scored + rejected`` holds.
     """
     summary, started = Summary(), time.perf_counter()
-    for window, pending in _scored_ahead(rows, scorer):
-        summary.rows_in += len(window)
-        results = iter(pending.results())
-        scored: list[tuple[Row, Score]] = []
-        for item in window:
-            outcome = item if isinstance(item, Reject) else _outcome(item, next(results))
-            if isinstance(outcome, Reject):
-                summary.rejected[outcome.code.value] += 1
-                report_reject(outcome)
-            else:
-                scored.append(outcome)
-        _count(scored, summary)
-        sink.write(scored)
-        advance(len(window))
+    # Where a run breaks off, what no thread has begun is not to be waited for.
+    with closing(scorer):
+        for window, pending in _scored_ahead(rows, scorer):
+            summary.rows_in += len(window)
+            results = iter(pending.results())
+            scored: list[tuple[Row, Score]] = []
+            for item in window:
+                outcome = item if isinstance(item, Reject) else _outcome(item, next(results))
+                if isinstance(outcome, Reject):
+                    summary.rejected[outcome.code.value] += 1
+                    report_reject(outcome)
+                else:
+                    scored.append(outcome)
+            _count(scored, summary)
+            sink.write(scored)
+            advance(len(window))
     summary.seconds = time.perf_counter() - started
     summary.check_conservation()
     return summary
@@ -117,7 +121,7 @@ def _windows(rows: Iterable[Row | Reject]) -> Iterator[list[Row | Reject]]:
     characters = 0
     for row in rows:
         window.append(row)
-        characters += len(row.text) if isinstance(row, Row) else 0
+        characters += len(row.text) + len(row.id or "") if isinstance(row, Row) else 0
         if len(window) >= size or characters >= _WINDOW_CHARACTERS:
             yield window
             window, characters, size = [], 0, next(sizes)

@@ -141,6 +141,11 @@ class Scorer:
             self, reviews, [(rows, self._pool.submit(self.score_rows, reviews, rows)) for rows in batches]
         )
 
+    def close(self) -> None:
+        """Let the threads go; what they have not begun is not done. Scoring starts new ones."""
+        if "_pool" in vars(self):
+            vars(self).pop("_pool").shutdown(wait=False, cancel_futures=True)
+
     def score_rows(self, reviews: TokenizedBatch, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Score tokenized reviews by their numbers, as one batch, on this thread; each has to hold a word."""
         return self.score_ids(pad_batch(reviews, rows))

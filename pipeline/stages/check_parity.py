@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipeline.corpora.splits import load_reviews, load_split, load_words
 from pipeline.gates import Gate, require
 from pipeline.graphs.checks import float_weights
-from pipeline.graphs.quantized import expanded_embedding
+from pipeline.graphs.quantized import LEVELS, expanded_embedding
 from pipeline.networks.keras_text import keras_padded_ids
 from pipeline.networks.recurrent import load_network, predict_scores, replace_embedding
 from pipeline.parity import (
@@ -26,10 +26,12 @@ from pipeline.parity import (
     judge_padding,
     judge_quantization,
     judge_scores,
+    judge_stored_rows,
     judge_weights,
 )
 from pipeline.recipe import Recipe
 from pipeline.reports import Compared, Exported, Prepared, Trained
+from pipeline.runtime.cores import usable_cores
 from pipeline.runtime.padding import pad_batch
 from pipeline.runtime.scorer import Scorer
 from pipeline.runtime.text import TextRule, Tokenizer, split_words
@@ -132,7 +134,7 @@ def _judge(
     recipe: Recipe, rows: _Rows, network: keras.Model, scores: Floats, path: Path
 ) -> tuple[dict[str, Any], list[Gate]]:
     """Judge one graph by every gate; only by the first ones where token ids differ."""
-    scorer, model = Scorer.load(path), onnx.load(path)
+    scorer, model = Scorer.load(path, threads=max(2, usable_cores())), onnx.load(path)
     rule, tests = recipe.text_rule, len(rows.labels)
     encoded = scorer.tokenizer.encode_batch(rows.texts)
     found_ids = pad_batch(encoded, np.arange(len(encoded)), width=rule.max_length)
@@ -143,11 +145,13 @@ def _judge(
     if not all(gate.passed for gate in gates):
         return {}, gates
     found = scorer.score_batch(encoded).astype(np.float64)
-    of_quantization = []
+    of_quantization: list[Gate] = []
     if (embedding := expanded_embedding(model)) is not None:
-        of_quantization = judge_quantization(
-            scores[:tests], found[:tests], rows.labels, scorer.threshold, recipe.gates
-        )
+        trained = network.get_weights()[0]
+        of_quantization = [
+            judge_stored_rows(trained, embedding, LEVELS[recipe.export.weights]),
+            *judge_quantization(scores[:tests], found[:tests], rows.labels, scorer.threshold, recipe.gates),
+        ]
         network = replace_embedding(recipe.text, recipe.network, network, embedding)
         scores = predict_scores(network, rows.ids).astype(np.float64)
     of_padding = predict_scores(network, np.zeros((1, rule.max_length), np.int32))

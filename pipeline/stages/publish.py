@@ -159,9 +159,9 @@ def _card(recipe: Recipe, description: dict[str, Any]) -> str:
         f"- **Accuracy**: {metrics['accuracy']:.4f} on {metrics['reviews']:,} test reviews",
         f"  (95 % interval {low:.4f} to {high:.4f}), area under the ROC curve {metrics['auc']:.4f},",
         f"  calibration error {metrics['calibration_error']:.4f}.",
-        f"- **Parity**: the ONNX graph scores as the trained network does, within {parity['largest']:.1e}",
-        f"  on {parity['rows']:,} rows.",
-        *_graph_lines(description["graph"]),
+        "- **Parity**: the ONNX graph scores as the trained network with the graph's weights does, within",
+        f"  {parity['largest']:.1e} on {parity['rows']:,} rows.",
+        *_graph_lines(description["graph"], description["gates"]),
         "- **Golden rows** are made up by the project: no review that was learnt from is in this folder.",
         "  The vocabulary in `model.onnx` does come from those reviews.",
         "",
@@ -171,10 +171,11 @@ def _card(recipe: Recipe, description: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _graph_lines(graph: dict[str, Any]) -> list[str]:
+def _graph_lines(graph: dict[str, Any], gates: list[dict[str, Any]]) -> list[str]:
     """Tell how the graph is written, and what spoke against the forms that would have been preferred."""
     kind = "as tf2onnx wrote it" if graph["form"] == Exported.PLAIN else f"lean, weights {graph['form']}"
     lines = [f"- **Graph**: {kind}, {graph['bytes']:,} bytes, opset {graph['opset']}."]
+    lines += [f"  {gate['name']}: {gate['message']}." for gate in gates if gate["name"].startswith("quant")]
     for form, reasons in graph["refused"].items():
         lines.append(f"  Not {form}: {'; '.join(reasons)}.")
     return lines

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 import math
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -22,7 +24,7 @@ from pipeline.runtime.rows import Reject, RejectCode, Row
 from pipeline.runtime.scorer import Scorer
 from pipeline.runtime.sinks import OutputFormat, RowSink
 from tests.runtime.altered_models import model_with_weight
-from tests.stand_ins import MAX_LENGTH, make_scorer
+from tests.stand_ins import MAX_LENGTH, make_model, make_scorer
 
 SCORER = make_scorer()
 
@@ -126,3 +128,41 @@ def test_a_row_that_got_lost_or_doubled_is_no_success(scored: int) -> None:
 
 def test_counts_that_add_up_are_a_success() -> None:
     Summary(rows_in=3, scored=2, rejected=Counter({"no_tokens": 1})).check_conservation()
+
+
+def test_a_run_that_breaks_off_waits_for_no_batch_that_nobody_has_begun(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batching, "_BATCH_ROWS", 1)
+    monkeypatch.setattr(batching, "_FEWEST_ROWS", 1)
+    several = Scorer(Bundle(Path("stand-in"), {MODEL: make_model()}, None), threads=2)
+    begun, whole = list[int](), Scorer.score_ids
+
+    def score_slowly(self: Scorer, ids: Any) -> Any:
+        begun.append(len(ids))
+        time.sleep(0.01)
+        return whole(self, ids)
+
+    def break_off() -> Iterator[Row]:
+        for number in range(1, 601):
+            yield Row("a", number, None, "good film")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Scorer, "score_ids", score_slowly)
+    sink = RowSink(io.BytesIO(), OutputFormat.JSONL)
+    with pytest.raises(KeyboardInterrupt):
+        score_rows(break_off(), several, sink, lambda _reject: None)
+    time.sleep(0.1)
+    last = len(begun)
+    time.sleep(0.2)
+    assert len(begun) == last < 300
+    assert len(several.score_reviews(["good"] * 5)) == 5
+
+
+def test_ids_count_towards_what_is_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "_WINDOW_CHARACTERS", 100)
+    told: list[int] = []
+    rows = [Row("a", number, "x" * 60, "good") for number in range(1, 7)]
+    sink = RowSink(io.BytesIO(), OutputFormat.JSONL)
+    score_rows(rows, SCORER, sink, lambda _reject: None, advance=told.append)
+    assert told == [2, 2, 2]
