@@ -68,11 +68,11 @@ def main(
         for part in _report(names or CONTESTS, setting):
             click.echo(part)
             parts.append(part)
+            if output is not None:
+                output.write_text("\n".join(parts), "utf-8")
     except ResenhaError as error:
         click.echo(f"benchmarks: {error}", err=True)
         sys.exit(error.exit_status)
-    if output is not None:
-        output.write_text("\n".join(parts), "utf-8")
 
 
 def _report(names: tuple[str, ...], setting: Setting) -> Iterator[str]:
