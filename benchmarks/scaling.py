@@ -18,10 +18,11 @@ from benchmarks.setting import Setting
 from benchmarks.tables import Section, Table, number_text, spread_text
 from benchmarks.targets import Figure
 from pipeline.runtime.batching import WINDOW
+from pipeline.runtime.reading import ReadOptions
 from pipeline.runtime.rows import Row, Score
 from pipeline.runtime.scorer import Scorer
 from pipeline.runtime.sinks import OutputFormat, RowSink
-from pipeline.runtime.sources import ReadOptions, read_rows
+from pipeline.runtime.sources import read_rows
 
 _BASE, _MILLION = 100_000, 1_000_000
 _ROWS = (1_000, 10_000, _BASE)

@@ -17,9 +17,9 @@ from pipeline.errors import InputOutputError, UsageError
 
 if TYPE_CHECKING:
     from pipeline.runtime.jobs import Summary
+    from pipeline.runtime.reading import ReadOptions
     from pipeline.runtime.rows import Reject
     from pipeline.runtime.scorer import Scorer
-    from pipeline.runtime.sources import ReadOptions
 
 _REJECTED = 3
 _SHOWN_REJECTS = 20
@@ -126,7 +126,7 @@ def score(
 
 
 def _read_options(options: dict[str, Any]) -> ReadOptions:
-    from pipeline.runtime.sources import InputFormat, ReadOptions
+    from pipeline.runtime.reading import InputFormat, ReadOptions
 
     chosen = options["input_format"]
     if options["lines"]:
@@ -193,8 +193,9 @@ def _score_to(
 ) -> Summary:
     from pipeline.runtime.durable import durable_file
     from pipeline.runtime.jobs import score_rows
+    from pipeline.runtime.reading import ReadTally
     from pipeline.runtime.sinks import OutputFormat, RowSink
-    from pipeline.runtime.sources import ReadTally, read_rows
+    from pipeline.runtime.sources import read_rows
 
     tally = ReadTally()
     with ExitStack() as stack:

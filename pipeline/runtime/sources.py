@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,23 +18,10 @@ from pipeline.runtime.opening import (
     name_without_loss,
     open_utf8,
 )
+from pipeline.runtime.reading import InputFormat, ReadOptions, ReadTally
 from pipeline.runtime.rows import Reject, RejectCode, Row, printable
 
 _JSON_WHITE_SPACE = b" \t\r\n"
-
-
-class InputFormat(StrEnum):
-    """How a file's bytes become rows."""
-
-    TEXT = "text"
-    """The whole file is one review."""
-    LINES = "lines"
-    """Each line is one review."""
-    CSV = "csv"
-    TSV = "tsv"
-    JSONL = "jsonl"
-
-
 _BY_SUFFIX = {
     ".txt": InputFormat.TEXT,
     ".csv": InputFormat.CSV,
@@ -44,31 +29,6 @@ _BY_SUFFIX = {
     ".jsonl": InputFormat.JSONL,
     ".ndjson": InputFormat.JSONL,
 }
-
-
-@dataclass(frozen=True)
-class ReadOptions:
-    """How inputs are to be read, the same for all inputs of a run."""
-
-    input_format: InputFormat | None = None
-    """None: by each file's suffix; ``.txt`` is one review, standard input is lines."""
-    text_column: str = "text"
-    """Column, or JSON key, that holds the review."""
-    id_column: str | None = None
-    """Column, or JSON key, that names the row; None: ``id`` where there is one."""
-    delimiter: str | None = None
-    """One character between columns; None: a comma for CSV, a tab for TSV."""
-    encoding: str | None = None
-    """None: UTF-8, or UTF-16 where a file begins with its byte-order mark."""
-
-
-@dataclass
-class ReadTally:
-    """What was read without becoming a row."""
-
-    blank_lines: int = 0
-    passed_over: int = 0
-    """Entries of input folders that are no ``.txt`` files; folders inside them count as one."""
 
 
 def check_inputs(inputs: Sequence[str], options: ReadOptions) -> None:

@@ -20,14 +20,9 @@ from pipeline.errors import InputOutputError, UsageError
 from pipeline.runtime import lines, opening, sources
 from pipeline.runtime.lines import MAX_ROW_BYTES
 from pipeline.runtime.opening import name_without_loss
+from pipeline.runtime.reading import InputFormat, ReadOptions, ReadTally
 from pipeline.runtime.rows import Reject, RejectCode, Row
-from pipeline.runtime.sources import (
-    InputFormat,
-    ReadOptions,
-    ReadTally,
-    check_inputs,
-    read_rows,
-)
+from pipeline.runtime.sources import check_inputs, read_rows
 
 
 def write(folder: Path, name: str, content: bytes | str) -> str:
