@@ -6,6 +6,9 @@
     ├── UsageError          2  wrong usage, or a named input that is not there
     │   ├── RecipeError     2  a recipe that cannot be used
     │   └── MissingExtra    2  the command needs an extra that is not installed
+    ├── TooManyRejects      4  stopped: more rejects than were allowed
+    ├── OutputInUse         7  another run writes to the output directory
+    ├── PlanError           8  what is there is not what a directory's plan says
     ├── DataError           1  labelled reviews that cannot be learnt from
     ├── BundleError         5  a bundle, or a candidate for one, is refused
     │   └── GateError       5  a gate refused it, with figure and limit
@@ -37,6 +40,24 @@ class RecipeError(UsageError):
 
 class MissingExtra(UsageError):
     """A package of an extra is not installed."""
+
+
+class TooManyRejects(ResenhaError):
+    """A run was stopped because more of its rows were rejects than it was allowed."""
+
+    exit_status = 4
+
+
+class OutputInUse(ResenhaError):
+    """Another run holds the output directory."""
+
+    exit_status = 7
+
+
+class PlanError(ResenhaError):
+    """A run cannot go on as its output directory's plan says: something differs from it."""
+
+    exit_status = 8
 
 
 class DataError(ResenhaError):

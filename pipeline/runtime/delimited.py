@@ -20,29 +20,46 @@ class Record(NamedTuple):
     fields: list[str] | None
     code: RejectCode | None = None
     message: str = ""
+    offset: int | None = None
+    """The byte that is no text, where that is what is wrong."""
 
 
-def read_records(
-    stream: BinaryIO, delimiter: str, *, offset: int = 0, max_bytes: int = MAX_ROW_BYTES
-) -> Iterator[Record]:
-    """Read records of UTF-8 text as RFC 4180 has them: quoted line ends, doubled quotes.
+class RecordReader:
+    """Reads records of UTF-8 text as RFC 4180 has them: quoted line ends, doubled quotes.
 
     A quote that is never closed, or is followed by anything but a delimiter, costs the line where
     it opened; reading goes on at the next line. A line without any character has no fields.
+
+    Args:
+        stream: UTF-8.
+        delimiter: One ASCII character.
+        offset: That of the stream's first byte.
+        number: That of the stream's first line.
+        max_bytes: The longest record that is read.
     """
-    return _Reader(read_lines(stream, offset=offset, max_bytes=max_bytes), delimiter, max_bytes).read()
 
-
-class _Reader:
-    """Reads records from lines, some of them twice: those after a quote that is never closed."""
-
-    def __init__(self, lines: Iterator[Line], delimiter: str, max_bytes: int) -> None:
-        self._lines = lines
+    def __init__(
+        self,
+        stream: BinaryIO,
+        delimiter: str,
+        *,
+        offset: int = 0,
+        number: int = 1,
+        max_bytes: int = MAX_ROW_BYTES,
+    ) -> None:
+        self._lines = read_lines(stream, offset=offset, number=number, max_bytes=max_bytes)
+        # Lines that are read twice: those after a quote that is never closed.
         self._waiting: deque[Line] = deque()
         self._delimiter = delimiter
         self._max_bytes = max_bytes
+        self._behind = number, offset
 
-    def read(self) -> Iterator[Record]:
+    @property
+    def following(self) -> tuple[int, int]:
+        """Number and offset of the line at which the next record begins."""
+        return self._waiting[0][:2] if self._waiting else self._behind
+
+    def __iter__(self) -> Iterator[Record]:
         while (line := self._next_line()) is not None:
             content = line.content
             if content is None:
@@ -55,7 +72,12 @@ class _Reader:
                 yield _checked(line, content, _decode(content).split(self._delimiter))
 
     def _next_line(self) -> Line | None:
-        return self._waiting.popleft() if self._waiting else next(self._lines, None)
+        if self._waiting:
+            return self._waiting.popleft()
+        line = next(self._lines, None)
+        if line is not None:
+            self._behind = line.number + 1, line.following
+        return line
 
     def _read_quoted(self, first: Line) -> Record:
         taken = [first]
@@ -137,7 +159,7 @@ def _checked(line: Line, record: bytes, fields: list[str]) -> Record:
     except UnicodeDecodeError as error:
         where = line.offset + error.start
         message = f"not UTF-8 at byte {where} (--encoding reads other encodings)"
-        return _reject(line, RejectCode.INVALID_ENCODING, message)
+        return Record(line.number, None, RejectCode.INVALID_ENCODING, message, where)
     return Record(line.number, fields)
 
 

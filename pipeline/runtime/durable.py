@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pipeline.errors import InputOutputError
+from pipeline.runtime.rows import printable
 
 _CHUNK = 1 << 20
+_TEMPORARY = ".resenha-"
 
 
 def sync_folder(folder: Path) -> None:
@@ -33,10 +35,10 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except FileExistsError as error:
-        msg = f"{path} exists by now (--overwrite replaces it)"
+        msg = f"{printable(str(path))} exists by now (--overwrite replaces it)"
         raise InputOutputError(msg) from error
     except OSError as error:
-        msg = f"{path} cannot be written: {error.strerror or error}"
+        msg = f"{printable(str(path))} cannot be written: {error.strerror or error}"
         raise InputOutputError(msg) from error
 
 
@@ -52,6 +54,54 @@ class _NamedFile(io.FileIO):
             return super().write(data)
 
 
+def temporary_name(folder: Path) -> Path:
+    """Give a new name for a file that is not finished."""
+    return folder / f"{_TEMPORARY}{secrets.token_hex(6)}.tmp"
+
+
+def is_temporary(name: str) -> bool:
+    """Tell whether a file's name is one that ``temporary_name`` gives: left over, if nobody writes it."""
+    return name.startswith(_TEMPORARY) and name.endswith(".tmp")
+
+
+class Draft:
+    """A file under a temporary name, until it is published under its final one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._temporary = temporary_name(path.parent)
+        with _named(path):
+            self.stream: BinaryIO = io.BufferedWriter(_NamedFile(self._temporary, path))
+
+    def publish(self, *, overwrite: bool = True) -> None:
+        """Sync the content and give it its final name; to sync the folder is left to the caller."""
+        with _named(self.path):
+            self.stream.flush()
+            os.fsync(self.stream.fileno())
+            self.stream.close()
+            if overwrite:
+                self._temporary.replace(self.path)
+            else:
+                _publish_new(self._temporary, self.path)
+
+    def discard(self) -> None:
+        """Remove what was not published."""
+        with suppress(OSError, InputOutputError):
+            self.stream.close()
+        with suppress(OSError):
+            self._temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def draft(path: Path) -> Iterator[Draft]:
+    """Give a draft that is gone after the block, unless it was published."""
+    drafted = Draft(path)
+    try:
+        yield drafted
+    finally:
+        drafted.discard()
+
+
 @contextmanager
 def durable_file(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
     """Give a stream whose content appears under ``path`` only when the block ends well.
@@ -65,27 +115,11 @@ def durable_file(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
             as it was before, unless only the last step failed, which makes the new name
             survive power loss. What the block itself raises passes through.
     """
-    temporary = path.with_name(f".resenha-{secrets.token_hex(6)}.tmp")
-    try:
+    with draft(path) as drafted:
+        yield drafted.stream
+        drafted.publish(overwrite=overwrite)
         with _named(path):
-            stream = io.BufferedWriter(_NamedFile(temporary, path))
-        try:
-            yield stream
-            with _named(path):
-                stream.flush()
-                os.fsync(stream.fileno())
-        finally:
-            with suppress(OSError, InputOutputError):
-                stream.close()
-        with _named(path):
-            if overwrite:
-                temporary.replace(path)
-            else:
-                _publish_new(temporary, path)
             sync_folder(path.parent)
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def _publish_new(temporary: Path, path: Path) -> None:

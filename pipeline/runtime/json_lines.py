@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from pipeline.runtime.rows import RejectCode, printable
@@ -26,8 +27,12 @@ class UnfitJsonError(Exception):
         self.code = code
 
 
-def parse_review(line: str, *, text_key: str, id_key: str) -> tuple[str, str | None]:
-    """Give the text and the id that a JSON object holds; an id that is no string as JSON.
+def parse_review(
+    line: str, *, text_key: str, id_key: str, keep: Sequence[str] = ()
+) -> tuple[str, str | None, tuple[Any, ...]]:
+    """Give the text, the id and the values to keep that a JSON object holds.
+
+    An id that is no string comes as JSON, a kept value as it is, and as None where there is none.
 
     Raises:
         UnfitJsonError: If the line is no JSON object, or the text no string that can be written.
@@ -46,13 +51,19 @@ def parse_review(line: str, *, text_key: str, id_key: str) -> tuple[str, str | N
         found = _TYPES[type(text)] if text_key in record else "missing"
         message = f"{printable(text_key)!r} is {found}, not a string"
         raise UnfitJsonError(RejectCode.TEXT_NOT_STRING, message)
+    kept = tuple(map(record.get, keep))
     try:
         # Python knows of each string whether it is ASCII; to encode it takes longer than to ask.
         if not (text.isascii() and (review_id or "").isascii()):
             (text + (review_id or "")).encode()
+        if kept:
+            json.dumps(kept, ensure_ascii=False, allow_nan=False).encode()
     except UnicodeEncodeError as error:
         raise UnfitJsonError(RejectCode.LONE_SURROGATE, "holds half of a surrogate pair") from error
-    return text, review_id
+    except (ValueError, RecursionError) as error:
+        message = f"a column to keep cannot be written: {error}"
+        raise UnfitJsonError(RejectCode.BAD_JSON, message) from error
+    return text, review_id, kept
 
 
 def load_json(text: str) -> Any:

@@ -17,15 +17,20 @@ class Line(NamedTuple):
     offset: int
     content: bytes | None
     end: bytes
+    following: int
+    """Offset of the first byte behind the line and its end."""
 
 
-def read_lines(stream: BinaryIO, *, offset: int = 0, max_bytes: int = MAX_ROW_BYTES) -> Iterator[Line]:
+def read_lines(
+    stream: BinaryIO, *, offset: int = 0, number: int = 1, max_bytes: int = MAX_ROW_BYTES
+) -> Iterator[Line]:
     r"""Split a stream at ``\n``, ``\r\n`` and lone ``\r``, and nowhere else.
 
     The last line needs no line end. A line of more than ``max_bytes`` comes without its content,
-    and the next one is read correctly. ``offset`` is that of the stream's first byte.
+    and the next one is read correctly. ``offset`` and ``number`` are those of the stream's first byte
+    and first line.
     """
-    number, pending, dropped = 1, b"", 0
+    pending, dropped = b"", 0
     for chunk in read_chunks(stream):
         # Of bytes, unlike of text, splitlines knows these three line ends and no other.
         lines = (pending + chunk).splitlines(keepends=True)
@@ -34,8 +39,9 @@ def read_lines(stream: BinaryIO, *, offset: int = 0, max_bytes: int = MAX_ROW_BY
         for line in lines:
             content = line.rstrip(b"\r\n")
             fits = not dropped and len(content) <= max_bytes
-            yield Line(number, offset, content if fits else None, line[len(content) :])
-            number, offset, dropped = number + 1, offset + dropped + len(line), 0
+            following = offset + dropped + len(line)
+            yield Line(number, offset, content if fits else None, line[len(content) :], following)
+            number, offset, dropped = number + 1, following, 0
         if len(pending) > max_bytes + 1:
             # The last byte stays: it may be the "\r" of the line's end.
             dropped, pending = dropped + len(pending) - 1, pending[-1:]

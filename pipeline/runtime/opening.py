@@ -68,6 +68,16 @@ class Utf8Stream(io.RawIOBase):
         self._ready = self._ready[size:]
         return size
 
+    def skip_to(self, offset: int) -> None:
+        """Leave out what lies before a byte, which must not have been read yet."""
+        if self._decoder is None and self._stream.seekable():
+            self._stream.seek(offset)
+            self._head = b""
+            return
+        left = offset - self.offset
+        while left > 0 and (skipped := self.read(min(left, _CHUNK))):
+            left -= len(skipped)
+
     def _next_chunk(self) -> bytes:
         read = getattr(self._stream, "read1", self._stream.read)
         chunk: bytes = read(_CHUNK)
@@ -88,11 +98,16 @@ class Utf8Stream(io.RawIOBase):
 
 
 @contextmanager
-def open_utf8(name: str, encoding: str | None) -> Iterator[tuple[BinaryIO, int]]:
+def open_utf8(name: str, encoding: str | None, *, start: int = 0) -> Iterator[tuple[BinaryIO, int]]:
     """Open a file, or standard input, as UTF-8.
 
+    Args:
+        name: A path, or ``-``.
+        encoding: See ``Utf8Stream``.
+        start: Bytes of the UTF-8 to leave out, as they were counted when they were read.
+
     Yields:
-        The stream, and how many bytes of the input lie before its first one.
+        The stream, and how many bytes lie before its first one.
 
     Raises:
         NotAFileError: If it is a FIFO, a socket, a device or a folder; nothing is waited for.
@@ -114,7 +129,9 @@ def open_utf8(name: str, encoding: str | None) -> Iterator[tuple[BinaryIO, int]]
         raise NotAFileError(msg)
     with os.fdopen(descriptor, "rb") as raw:
         stream = Utf8Stream(raw, encoding)
-        yield io.BufferedReader(stream), stream.offset
+        if start:
+            stream.skip_to(start)
+        yield io.BufferedReader(stream), max(start, stream.offset)
 
 
 def name_without_loss(name: str) -> str:

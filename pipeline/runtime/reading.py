@@ -32,6 +32,26 @@ class ReadOptions:
     """One character between columns; None: a comma for CSV, a tab for TSV."""
     encoding: str | None = None
     """None: UTF-8, or UTF-16 where a file begins with its byte-order mark."""
+    keep_columns: tuple[str, ...] = ()
+    """Columns, or JSON keys, whose values go with the row to the output."""
+
+
+@dataclass(slots=True)
+class Place:
+    """How far reading has come: everything before it is read, nothing behind it."""
+
+    file: int = 0
+    """Files that lie behind it whole."""
+    row: int = 0
+    """Rows of the next file that lie behind it."""
+    line: int = 1
+    """Number of the line that comes next, from 1."""
+    offset: int = 0
+    """Bytes of the next file, decompressed and as UTF-8, that lie behind it."""
+
+    def enter(self, file: int) -> None:
+        """Move to the beginning of a file."""
+        self.file, self.row, self.line, self.offset = file, 0, 1, 0
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 # A pattern of text is compiled when it is first needed, and kept by ``re``.
 _UNSAFE_TO_PRINT = "[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
@@ -38,6 +38,10 @@ class Row(NamedTuple):
     """1 for a file that holds one review, else the number of the record in its source, from 1."""
     id: str | None
     text: str
+    kept: tuple[Any, ...] = ()
+    """Values of the columns to be kept, each something that JSON knows."""
+    line: int | None = None
+    """The line, from 1, on which the row begins, where the source has lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,8 @@ class Reject:
     message: str
     line: int | None = None
     """The line, from 1, on which the row begins, where the source has lines."""
+    offset: int | None = None
+    """The byte, from 0, that is no text in the encoding, where that is the reason."""
 
 
 @dataclass(frozen=True, slots=True)

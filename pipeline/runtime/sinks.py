@@ -12,11 +12,11 @@ from typing import Any, BinaryIO
 from pipeline.runtime.rows import Reject, Row, Score
 
 COLUMNS = ("source", "row", "id", "score", "label", "tokens", "unknown_share", "truncated")
+"""Of every scored row; columns to be kept follow behind them."""
+_NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?([eE][+-]?[0-9]+)?")
 _TO_QUOTE = re.compile('[",\r\n]')
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _NEUTRALISED_COLUMNS = ("source", "id")
-_JSON_LINE = "{" + ", ".join(f'"{column}": %s' for column in COLUMNS) + "}\n"
-_CSV_LINE = ",".join("%s" for _ in COLUMNS) + "\n"
 _encode_column = json.JSONEncoder(ensure_ascii=False, separators=("\n", ": ")).encode
 
 
@@ -43,30 +43,60 @@ def _csv_cells(column: str, values: Sequence[Any]) -> Iterable[str]:
     return map(_csv_cell, values) if column == "label" else _json_cells(column, values)
 
 
+def _csv_kept(value: object) -> str:
+    """Write a value of any type that JSON knows; a number stays one, whatever it starts with."""
+    text = as_text(value) or ""
+    return _csv_cell(text if _NUMBER.fullmatch(text) else neutralised(text))
+
+
+def as_text(value: object) -> str | None:
+    """Give a kept value as text: a string as it is, anything else as JSON, nothing as None."""
+    return value if isinstance(value, str | None) else json.dumps(value, ensure_ascii=False)
+
+
 def _json_cells(_column: str, values: Sequence[Any]) -> Iterable[str]:
     """Encode a whole column at once, which is thrice as fast as row by row; no value holds a line end."""
     return _encode_column(values)[1:-1].split("\n")
 
 
-class RowSink:
-    """Writes scored rows to a binary stream, many at a time, each line whole."""
+def _json_kept(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
-    def __init__(self, stream: BinaryIO, output_format: OutputFormat) -> None:
+
+class RowSink:
+    """Writes scored rows to a binary stream, many at a time, each line whole.
+
+    Args:
+        stream: Where to.
+        output_format: JSON lines or CSV.
+        kept: Names of the columns that follow those of every scored row.
+    """
+
+    def __init__(self, stream: BinaryIO, output_format: OutputFormat, kept: Sequence[str] = ()) -> None:
         self._stream = stream
+        self.rows = 0
+        """Rows written so far."""
         is_csv = output_format is OutputFormat.CSV
-        self._line = _CSV_LINE if is_csv else _JSON_LINE
         self._as_cells: Callable[[str, Sequence[Any]], Iterable[str]] = _csv_cells if is_csv else _json_cells
+        self._kept = _csv_kept if is_csv else _json_kept
         if is_csv:
-            self._stream.write((_CSV_LINE % COLUMNS).encode())
+            self._line = ",".join("%s" for _ in (*COLUMNS, *kept)) + "\n"
+            names = map(_csv_cell, map(neutralised, (*COLUMNS, *kept)))
+            self._stream.write((self._line % tuple(names)).encode())
+        else:
+            keys = (_json_kept(column).replace("%", "%%") for column in (*COLUMNS, *kept))
+            self._line = "{" + ", ".join(f"{key}: %s" for key in keys) + "}\n"
 
     def write(self, scored: Sequence[tuple[Row, Score]]) -> None:
         """Write rows in the order given and hand them to the operating system."""
         if scored:
             rows, scores = zip(*scored, strict=True)
-            source, row, review_id, _text = zip(*rows, strict=True)
+            source, row, review_id, _text, kept, _line = zip(*rows, strict=True)
             columns = source, row, review_id, *zip(*scores, strict=True)
-            cells = map(self._as_cells, COLUMNS, columns)
+            cells = [*map(self._as_cells, COLUMNS, columns)]
+            cells += [map(self._kept, values) for values in zip(*kept, strict=True)]
             self._stream.write("".join(map(self._line.__mod__, zip(*cells, strict=True))).encode())
+            self.rows += len(rows)
         self._stream.flush()
 
 

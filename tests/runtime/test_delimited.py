@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.runtime import delimited, lines
-from pipeline.runtime.delimited import Record, read_records
+from pipeline.runtime.delimited import Record, RecordReader
 from pipeline.runtime.rows import RejectCode
 
 
@@ -25,7 +25,7 @@ def _field_size_limit() -> Iterator[None]:
 
 
 def records(data: bytes, delimiter: str = ",", *, max_bytes: int = 1 << 20) -> list[Record]:
-    return list(read_records(io.BytesIO(data), delimiter, max_bytes=max_bytes))
+    return list(RecordReader(io.BytesIO(data), delimiter, max_bytes=max_bytes))
 
 
 def fields(data: bytes, delimiter: str = ",") -> list[list[str] | None]:
@@ -223,8 +223,9 @@ def plain_record(number: int, offset: int, record: bytes, fields: list[bytes] | 
     try:
         record.decode()
     except UnicodeDecodeError as error:
-        message = f"not UTF-8 at byte {offset + error.start} (--encoding reads other encodings)"
-        return Record(number, None, RejectCode.INVALID_ENCODING, message)
+        where = offset + error.start
+        message = f"not UTF-8 at byte {where} (--encoding reads other encodings)"
+        return Record(number, None, RejectCode.INVALID_ENCODING, message, where)
     return Record(number, [field.decode() for field in fields])
 
 
@@ -256,3 +257,10 @@ def test_records_are_those_of_a_plain_reading(
         patch.setattr(lines, "_CHUNK", size)
         found = records(data, delimiter, max_bytes=max_bytes)
         assert found == list(plain_records(data, delimiter, max_bytes))
+        reader = RecordReader(io.BytesIO(data), delimiter, max_bytes=max_bytes)
+        for behind, _ in enumerate(reader, start=1):
+            number, offset = reader.following
+            rest = RecordReader(
+                io.BytesIO(data[offset:]), delimiter, offset=offset, number=number, max_bytes=max_bytes
+            )
+            assert list(rest) == found[behind:]

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -42,9 +43,11 @@ def test_json_is_read_as_the_standard_library_reads_it(before: str, value: str, 
 
 def parsed(line: str) -> tuple[str, str | None] | RejectCode:
     try:
-        return parse_review(line, text_key="text", id_key="id")
+        text, review_id, kept = parse_review(line, text_key="text", id_key="id")
     except UnfitJsonError as error:
         return error.code
+    assert kept == ()
+    return text, review_id
 
 
 @given(st.text(st.characters()), st.none() | st.text(st.characters()), st.booleans())
@@ -67,3 +70,29 @@ def test_an_id_of_any_depth_is_text_or_refused() -> None:
     refused = found.count(RejectCode.BAD_JSON)
     assert refused
     assert found == [("good", each) for each in ids[:-refused]] + [RejectCode.BAD_JSON] * refused
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ('"a"', "a"), ("null", None), ("7", 7), ("1.5", 1.5), ("true", True), ('[1, {"a": "b"}]', [1, {"a": "b"}]),
+    ],
+)  # fmt: skip
+def test_values_to_keep_come_as_they_are(value: str, kept: object) -> None:
+    line = f'{{"text": "good", "label": {value}}}'
+    found = parse_review(line, text_key="text", id_key="id", keep=("label", "none"))
+    assert found == ("good", None, (kept, None))
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        ("NaN", RejectCode.BAD_JSON),
+        ("[-Infinity]", RejectCode.BAD_JSON),
+        ('{"a": "\\ud800"}', RejectCode.LONE_SURROGATE),
+    ],
+)
+def test_a_value_to_keep_that_cannot_be_written_is_refused(value: str, code: RejectCode) -> None:
+    with pytest.raises(UnfitJsonError) as refused:
+        parse_review(f'{{"text": "good", "a": {value}}}', text_key="text", id_key="id", keep=("a",))
+    assert refused.value.code is code

@@ -67,7 +67,10 @@ def test_line_ends_may_be_mixed() -> None:
 
 
 def test_the_last_line_needs_no_line_end() -> None:
-    assert list(read_lines(io.BytesIO(b"one\ntwo"))) == [Line(1, 0, b"one", b"\n"), Line(2, 4, b"two", b"")]
+    assert list(read_lines(io.BytesIO(b"one\ntwo"))) == [
+        Line(1, 0, b"one", b"\n", 4),
+        Line(2, 4, b"two", b"", 7),
+    ]
 
 
 def test_nothing_has_no_lines() -> None:
@@ -108,7 +111,10 @@ def test_a_line_may_be_as_long_as_the_limit(length: int, fits: bool, size: int, 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"], ids=["LF", "CRLF", "CR"])
 def test_the_line_after_one_that_is_too_long_is_right(end: bytes, size: int) -> None:
     lines = list(read_lines(Pieces(b"x" * 99 + end + b"next" + end, size), max_bytes=10))
-    assert lines == [Line(1, 0, None, end), Line(2, 99 + len(end), b"next", end)]
+    assert lines == [
+        Line(1, 0, None, end, 99 + len(end)),
+        Line(2, 99 + len(end), b"next", end, 103 + 2 * len(end)),
+    ]
 
 
 def test_a_line_without_an_end_takes_bounded_memory() -> None:

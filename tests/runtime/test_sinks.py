@@ -127,7 +127,8 @@ SCORES = st.builds(
     st.integers(0, 10_000).map(lambda share: share / 10_000),
     st.booleans(),
 )
-SCORED = st.lists(st.tuples(st.builds(Row, NAME, st.integers(0), st.none() | NAME, NAME), SCORES), max_size=5)
+ROWS = st.builds(Row, NAME, st.integers(0), st.none() | NAME, NAME, st.just(()), st.none())
+SCORED = st.lists(st.tuples(ROWS, SCORES), max_size=5)
 
 
 def plain_cells(row: Row, score: Score) -> list[Any]:
@@ -170,7 +171,14 @@ def test_a_sink_hands_every_line_on_at_once() -> None:
 def test_a_reject_is_one_json_line() -> None:
     line = reject_line(Reject("a\nb", 3, RejectCode.BAD_JSON, "é", 4))
     assert line.count(b"\n") == 1
-    assert json.loads(line) == {"source": "a\nb", "row": 3, "code": "bad_json", "message": "é", "line": 4}
+    assert json.loads(line) == {
+        "source": "a\nb",
+        "row": 3,
+        "code": "bad_json",
+        "message": "é",
+        "line": 4,
+        "offset": None,
+    }
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import InputOutputError, UsageError
-from pipeline.runtime import lines, opening, sources
+from pipeline.runtime import lines, opening
 from pipeline.runtime.lines import MAX_ROW_BYTES
 from pipeline.runtime.opening import name_without_loss
 from pipeline.runtime.reading import InputFormat, ReadOptions, ReadTally
@@ -32,7 +32,9 @@ def write(folder: Path, name: str, content: bytes | str) -> str:
 
 
 def read(*inputs: str, tally: ReadTally | None = None, **options: object) -> list[Row | Reject]:
-    return list(read_rows(inputs, ReadOptions(**options), tally))  # type: ignore[arg-type]  # each test names known options
+    found = read_rows(inputs, ReadOptions(**options), tally)  # type: ignore[arg-type]  # each test names known options
+    # On which line a row begins has tests of its own.
+    return [each._replace(line=None) if isinstance(each, Row) else each for each in found]
 
 
 def texts(found: Sequence[Row | Reject]) -> list[str | RejectCode]:
@@ -236,10 +238,9 @@ def code_of(found: Row | Reject) -> RejectCode | None:
         '{"text": "good"',
         "nonsense",
         '{"text": "good"} x',
-        "[",
         '"good"',
+        '[1]{"text": "a"}',
         "7",
-        "[]",
         "null",
     ],
     ids=repr,
@@ -328,15 +329,6 @@ def test_text_and_id_can_have_other_keys(tmp_path: Path) -> None:
     name = write(tmp_path, "a.ndjson", '{"review": "good", "key": "k1", "id": 9}\n')
     found = read(name, text_column="review", id_column="key")
     assert (texts(found), ids(found)) == (["good"], ["k1"])
-
-
-@settings(deadline=None)
-@given(
-    st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=5)
-)
-def test_every_value_under_the_text_key_is_a_row_or_a_reject(value: object) -> None:
-    found = sources._json_row(Row("a", 1, None, json.dumps({"text": value})), 1, ReadOptions())
-    assert found == Row("a", 1, None, value) if isinstance(value, str) else isinstance(found, Reject)
 
 
 # Encodings

@@ -1,0 +1,256 @@
+"""Rows out of one file, from its beginning or from any place between two rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import BinaryIO
+
+from pipeline.errors import InputOutputError, UsageError
+from pipeline.runtime.delimited import Record, RecordReader
+from pipeline.runtime.json_lines import UnfitJsonError, load_json, parse_review
+from pipeline.runtime.lines import MAX_ROW_BYTES, Line, read_chunks, read_lines
+from pipeline.runtime.opening import STDIN, NotAFileError, name_without_loss, open_utf8
+from pipeline.runtime.reading import InputFormat, Place, ReadOptions, ReadTally
+from pipeline.runtime.rows import Reject, RejectCode, Row, printable
+
+_JSON_WHITE_SPACE = b" \t\r\n"
+_ARRAY_START = re.compile(rb"\s*\[\s*(\{.*)?")
+
+
+@dataclass(frozen=True)
+class FileReader:
+    """Reads one file.
+
+    After each row ``place`` is what reading has to start from to get the next one.
+    """
+
+    name: str
+    input_format: InputFormat
+    options: ReadOptions
+    tally: ReadTally
+    place: Place
+
+    @property
+    def source(self) -> str:
+        """The file's name as it stands in the output."""
+        return name_without_loss(self.name)
+
+    def rows(self) -> Iterator[Row | Reject]:
+        """Yield every row from ``place`` on, and a reject for what cannot be one.
+
+        A file that cannot be opened, or not be read on, ends with a reject of row 0, or of the row
+        that was reached.
+
+        Raises:
+            UsageError: If a column is missing.
+            InputOutputError: If standard input breaks off.
+        """
+        number = self.place.file
+        end: Reject | None = None
+        try:
+            yield from self._rows()
+        except UnicodeError as error:
+            message = f"cannot be read on: {error}"
+            end = Reject(self.source, self.place.row + 1, RejectCode.INVALID_ENCODING, message)
+        except OSError as error:
+            if self.name == STDIN:
+                msg = f"standard input cannot be read: {error.strerror or error}"
+                raise InputOutputError(msg) from error
+            end = self._file_reject(RejectCode.UNREADABLE, error.strerror or str(error))
+        except NotAFileError as error:
+            end = self._file_reject(RejectCode.NOT_A_FILE, str(error))
+        self.place.enter(number + 1)
+        if end:
+            yield end
+
+    def check_header(self) -> None:
+        """Read a file with columns up to its header.
+
+        Raises:
+            UsageError: If a column is missing, or there twice.
+        """
+        if self.input_format in (InputFormat.CSV, InputFormat.TSV):
+            for _ in self.rows():
+                return
+
+    def _file_reject(self, code: RejectCode, message: str) -> Reject:
+        return Reject(self.source, 0, code, message)
+
+    def _rows(self) -> Iterator[Row | Reject]:
+        if self.input_format in (InputFormat.CSV, InputFormat.TSV):
+            yield from self._delimited_rows()
+            return
+        with open_utf8(self.name, self.options.encoding, start=self.place.offset) as (stream, offset):
+            if self.input_format is InputFormat.TEXT:
+                yield from self._whole_text(stream, offset)
+            elif self.input_format is InputFormat.LINES:
+                yield from self._line_rows(stream, offset)
+            else:
+                yield from self._json_rows(stream, offset)
+
+    def _whole_text(self, stream: BinaryIO, offset: int) -> Iterator[Row | Reject]:
+        content = bytearray()
+        # To ask for the longest row at once would set aside as much memory for every short one.
+        for chunk in read_chunks(stream):
+            content += chunk
+            if len(content) > MAX_ROW_BYTES:
+                break
+        is_whole = len(content) <= MAX_ROW_BYTES
+        line = Line(1, offset, bytes(content) if is_whole else None, b"", offset + len(content))
+        self.place.enter(self.place.file + 1)
+        yield _text_row(self.source, 1, line, review_id=name_without_loss(_stem(self.name)))
+
+    def _line_rows(self, stream: BinaryIO, offset: int) -> Iterator[Row | Reject]:
+        source = self.source
+        for line in read_lines(stream, offset=offset, number=self.place.line):
+            if line.content == b"":
+                self.tally.blank_lines += 1
+                continue
+            self._step(line.number + 1, line.following)
+            yield _text_row(source, self.place.row, line)
+
+    def _json_rows(self, stream: BinaryIO, offset: int) -> Iterator[Row | Reject]:
+        source, lines = self.source, read_lines(stream, offset=offset, number=self.place.line)
+        if not self.place.offset:
+            head = list(islice(lines, 2))
+            if _is_array(head):
+                yield self._array_hint()
+                return
+            lines = chain(head, lines)
+        for line in lines:
+            if line.content is not None and not line.content.strip(_JSON_WHITE_SPACE):
+                self.tally.blank_lines += 1
+                continue
+            self._step(line.number + 1, line.following)
+            read = _text_row(source, self.place.row, line)
+            yield _json_row(read, line.number, self.options) if isinstance(read, Row) else read
+
+    def _array_hint(self) -> Reject:
+        """Tell once, and not of every line, that a whole file is one JSON array."""
+        self.place.enter(self.place.file + 1)
+        message = "is a JSON array; every line has to be an object of its own (jq -c '.[]' makes it so)"
+        return self._file_reject(RejectCode.BAD_JSON, message)
+
+    def _step(self, line: int, offset: int) -> None:
+        place = self.place
+        place.row += 1
+        place.line, place.offset = line, offset
+
+    def _delimited_rows(self) -> Iterator[Row | Reject]:
+        delimiter = self.options.delimiter or ("\t" if self.input_format is InputFormat.TSV else ",")
+        place = self.place
+        with open_utf8(self.name, self.options.encoding) as (stream, offset):
+            records = RecordReader(stream, delimiter, offset=offset)
+            columns = self._columns(records)
+            if not place.offset:
+                place.line, place.offset = records.following
+                yield from self._record_rows(records, columns)
+                return
+        with open_utf8(self.name, self.options.encoding, start=place.offset) as (stream, offset):
+            records = RecordReader(stream, delimiter, offset=offset, number=place.line)
+            yield from self._record_rows(records, columns)
+
+    def _record_rows(self, records: RecordReader, columns: _Columns) -> Iterator[Row | Reject]:
+        source, place = self.source, self.place
+        for record in records:
+            if record.fields is not None and not record.fields:
+                self.tally.blank_lines += 1
+                continue
+            self._step(*records.following)
+            yield columns.row_of(source, place.row, record)
+
+    def _columns(self, records: RecordReader) -> _Columns:
+        header = next((record for record in records if record.fields != []), None)
+        if header is None or header.fields is None:
+            why = "is empty" if header is None else f"has a header that cannot be read: {header.message}"
+            msg = f"{printable(self.name)} {why}; the first line has to name the columns"
+            raise UsageError(msg)
+        return _Columns.find(self.name, header.fields, self.options)
+
+
+def _is_array(head: list[Line]) -> bool:
+    """Tell by a file's first two lines whether all of it is one JSON array, not one line a bad one."""
+    first, *second = (line.content or b"" for line in head) if head else (b"",)
+    if not _ARRAY_START.fullmatch(first):
+        return False
+    try:
+        return not (second and isinstance(load_json(second[0].decode()), dict))
+    except (ValueError, RecursionError):
+        return True
+
+
+def _stem(name: str) -> str:
+    path = Path(name)
+    return Path(path.stem).stem if path.suffix.lower() == ".gz" else path.stem
+
+
+def _text_row(source: str, row: int, line: Line, review_id: str | None = None) -> Row | Reject:
+    """Decode one row's bytes, or say why they are no text."""
+    if line.content is None:
+        message = f"longer than {MAX_ROW_BYTES:,} bytes"
+        return Reject(source, row, RejectCode.TOO_LONG, message, line.number)
+    if b"\0" in line.content:
+        return Reject(source, row, RejectCode.BINARY, "holds a NUL byte", line.number)
+    try:
+        return Row(source, row, review_id, line.content.decode(), (), line.number)
+    except UnicodeDecodeError as error:
+        where = line.offset + error.start
+        message = f"not UTF-8 at byte {where} (--encoding reads other encodings)"
+        return Reject(source, row, RejectCode.INVALID_ENCODING, message, line.number, where)
+
+
+def _json_row(read: Row, line: int, options: ReadOptions) -> Row | Reject:
+    try:
+        text, review_id, kept = parse_review(
+            read.text,
+            text_key=options.text_column,
+            id_key=options.id_column or "id",
+            keep=options.keep_columns,
+        )
+    except UnfitJsonError as error:
+        return Reject(read.source, read.row, error.code, str(error), line)
+    return Row(read.source, read.row, review_id, text, kept, line)
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Which of a record's fields mean what."""
+
+    width: int
+    text: int
+    id: int | None
+    kept: tuple[int, ...]
+
+    @classmethod
+    def find(cls, name: str, header: list[str], options: ReadOptions) -> _Columns:
+        def place_of(column: str, option: str) -> int:
+            if header.count(column) == 1:
+                return header.index(column)
+            found = ", ".join(printable(each) for each in header)
+            what = "more than one column" if column in header else "no column"
+            hint = f"{option} names the one to use"
+            if len(header) == 1:
+                hint += "; if this is several columns in one, --delimiter says what stands between them"
+            msg = f"{printable(name)} has {what} {printable(column)!r}; its columns are: {found} ({hint})"
+            raise UsageError(msg)
+
+        text = place_of(options.text_column, "--text-column")
+        kept = tuple(place_of(column, "--keep-columns") for column in options.keep_columns)
+        is_named = options.id_column is not None or "id" in header
+        review_id = place_of(options.id_column or "id", "--id-column") if is_named else None
+        return cls(len(header), text, review_id, kept)
+
+    def row_of(self, source: str, row: int, record: Record) -> Row | Reject:
+        line, fields, code, message, offset = record
+        if fields is None:
+            return Reject(source, row, code or RejectCode.UNCLOSED_QUOTE, message, line, offset)
+        if len(fields) != self.width:
+            found = f"{len(fields)} columns, the header has {self.width}"
+            return Reject(source, row, RejectCode.COLUMN_COUNT, found, line)
+        review_id = None if self.id is None else fields[self.id]
+        kept = tuple([fields[place] for place in self.kept]) if self.kept else ()
+        return Row(source, row, review_id, fields[self.text], kept, line)
