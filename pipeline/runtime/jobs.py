@@ -2,47 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
 
 from pipeline.errors import ResenhaError
-from pipeline.runtime.batching import window_sizes
-from pipeline.runtime.rows import Refusal, Reject, Row, Score
+from pipeline.runtime.batching import WINDOW, window_sizes
+from pipeline.runtime.rows import Refusal, Reject, Row, Score, printable
 from pipeline.runtime.scorer import ScoredReviews, Scorer
 from pipeline.runtime.sinks import RowSink
+from pipeline.runtime.summary import Summary
 
 _WINDOW_CHARACTERS = 4 << 20
 """Text and ids of one window at most (beside one row): what bounds memory when rows are very long.
 Three windows live at once: one is read, one scored, one written."""
-
-
-@dataclass
-class Summary:
-    """What became of every row of a run."""
-
-    rows_in: int = 0
-    """Rows read, and files that could not be read, each counted once."""
-    scored: int = 0
-    rejected: Counter[str] = field(default_factory=Counter)
-    """Rejects by code."""
-    labels: Counter[str] = field(default_factory=Counter)
-    truncated: int = 0
-    blank_lines: int = 0
-    passed_over: int = 0
-    """Entries of input folders that are no ``.txt`` files."""
-    seconds: float = 0.0
-
-    def check_conservation(self) -> None:
-        """Refuse to call a run finished in which a row got lost or doubled."""
-        if self.rows_in != self.scored + self.rejected.total():
-            msg = (
-                f"{self.rows_in:,} rows were read but {self.scored:,} scored and "
-                f"{self.rejected.total():,} rejected: a row got lost or doubled; please report this"
-            )
-            raise ResenhaError(msg)
+_REMEMBERED_IDS = 100_000 - WINDOW
+"""Rows after which repeated ids are looked for anew."""
 
 
 def score_rows(
@@ -51,7 +25,7 @@ def score_rows(
     sink: RowSink,
     report_reject: Callable[[Reject], None],
     *,
-    advance: Callable[[int], object] = lambda _count: None,
+    watch: Callable[[Summary], object] = lambda _summary: None,
 ) -> Summary:
     """Score every row and write the results in the order of the input.
 
@@ -60,12 +34,16 @@ def score_rows(
         scorer: The network.
         sink: Takes the scored rows.
         report_reject: Takes each reject, once.
-        advance: Told how many rows have been dealt with since it was last told.
+        watch: Shown the counts each time that rows have been written; what it raises ends the run.
 
     Returns:
-        The counts; ``rows_in = scored + rejected`` holds.
+        The counts; ``rows_in = scored + rejected`` holds, and as many rows were written as scored.
+
+    Raises:
+        ResenhaError: If a row got lost or doubled.
     """
-    summary, started = Summary(), time.perf_counter()
+    summary, order, ids = Summary(), _Order(), _RepeatedIds()
+    written = sink.rows
     # Where a run breaks off, what no thread has begun is not to be waited for.
     with closing(scorer):
         for window, pending in _scored_ahead(rows, scorer):
@@ -73,18 +51,56 @@ def score_rows(
             results = iter(pending.results())
             scored: list[tuple[Row, Score]] = []
             for item in window:
+                order.check(item)
                 outcome = item if isinstance(item, Reject) else _outcome(item, next(results))
                 if isinstance(outcome, Reject):
                     summary.rejected[outcome.code.value] += 1
                     report_reject(outcome)
                 else:
                     scored.append(outcome)
-            _count(scored, summary)
+            summary.count_scores(pending.columns, scorer.facts.labels)
+            summary.repeated_ids += ids.count(scored)
             sink.write(scored)
-            advance(len(window))
-    summary.seconds = time.perf_counter() - started
+            watch(summary)
+    if sink.rows - written != summary.scored:
+        msg = f"{summary.scored:,} rows were scored but {sink.rows - written:,} written; please report this"
+        raise ResenhaError(msg)
     summary.check_conservation()
     return summary
+
+
+class _Order:
+    """Sees to it that within each source every row follows the one before it."""
+
+    def __init__(self) -> None:
+        self._source: str | None = None
+        self._row = 0
+
+    def check(self, item: Row | Reject) -> None:
+        source, row = item.source, item.row
+        follows = row == self._row + 1 if source == self._source else row <= 1 or self._source is None
+        # Row 0 is a file, of which no other row can be read.
+        if not follows and row:
+            msg = f"{printable(source)}: row {row} does not follow row {self._row}; please report this"
+            raise ResenhaError(msg)
+        self._source, self._row = source, row
+
+
+class _RepeatedIds:
+    """Counts ids that were seen before, in bounded memory: it forgets all it has seen now and then."""
+
+    def __init__(self) -> None:
+        self._seen: set[int] = set()
+        self._rows = 0
+
+    def count(self, scored: list[tuple[Row, Score]]) -> int:
+        if self._rows >= _REMEMBERED_IDS:
+            self._seen, self._rows = set(), 0
+        self._rows += len(scored)
+        ids = [hash(row.id) for row, _ in scored if row.id is not None]
+        before = len(self._seen)
+        self._seen.update(ids)
+        return len(ids) - (len(self._seen) - before)
 
 
 def _scored_ahead(
@@ -103,15 +119,8 @@ def _scored_ahead(
 
 def _outcome(row: Row, result: Score | Refusal) -> tuple[Row, Score] | Reject:
     if isinstance(result, Refusal):
-        return Reject(row.source, row.row, result.code, result.message)
+        return Reject(row.source, row.row, result.code, result.message, row.line)
     return row, result
-
-
-def _count(scored: list[tuple[Row, Score]], summary: Summary) -> None:
-    summary.scored += len(scored)
-    for _, score in scored:
-        summary.labels[score.label] += 1
-        summary.truncated += score.truncated
 
 
 def _windows(rows: Iterable[Row | Reject]) -> Iterator[list[Row | Reject]]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import onnxruntime as ort
@@ -159,6 +159,20 @@ class Scorer:
         return ThreadPoolExecutor(self.threads - 1, thread_name_prefix="resenha")
 
 
+class ScoreColumns(NamedTuple):
+    """What is known of each of some reviews, arrays of shape ``(reviews,)``."""
+
+    scores: NDArray[np.float64]
+    """Float32 in their shortest decimal form; not finite where a review has no score."""
+    is_positive: NDArray[np.bool_]
+    tokens: NDArray[np.int64]
+    unknown: NDArray[np.int64]
+    """Words that are not in the vocabulary."""
+    unknown_share: NDArray[np.float64]
+    """Of all words, rounded to four digits."""
+    truncated: NDArray[np.bool_]
+
+
 @dataclass(frozen=True)
 class ScoredReviews:
     """Tokenized reviews and their scores, some of which may still be on their way."""
@@ -181,25 +195,26 @@ class ScoredReviews:
             scores[rows] = found.result()
         return scores
 
+    @cached_property
+    def columns(self) -> ScoreColumns:
+        """Wait for the scores, and give what is known of every review."""
+        reviews, scores = self.reviews, shortest_decimals(self.scores())
+        share = np.round(reviews.unknown / np.maximum(reviews.tokens, 1), 4)
+        is_positive = scores >= self.scorer.threshold
+        return ScoreColumns(scores, is_positive, reviews.tokens, reviews.unknown, share, reviews.truncated)
+
     def results(self) -> list[Score | Refusal]:
         """Wait for the scores; see ``Scorer.score_reviews``."""
-        reviews, labels = self.reviews, self.scorer.facts.labels
-        scores = shortest_decimals(self.scores())
-        columns = (
-            scores,
-            scores >= self.scorer.threshold,
-            reviews.tokens,
-            np.round(reviews.unknown / np.maximum(reviews.tokens, 1), 4),
-            reviews.truncated,
-        )
+        labels, columns = self.scorer.facts.labels, self.columns
+        scores, is_positive, tokens, _unknown, unknown_share, truncated = (each.tolist() for each in columns)
         results: list[Score | Refusal] = [
             Score(score, labels[is_positive], tokens, unknown_share, is_cut)
             for score, is_positive, tokens, unknown_share, is_cut in zip(
-                *(column.tolist() for column in columns), strict=True
+                scores, is_positive, tokens, unknown_share, truncated, strict=True
             )
         ]
-        for row in np.flatnonzero(~np.isfinite(scores)).tolist():
-            results[row] = _refusal(int(reviews.tokens[row]), scores[row])
+        for row in np.flatnonzero(~np.isfinite(columns.scores)).tolist():
+            results[row] = _refusal(tokens[row], scores[row])
         return results
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -28,13 +29,13 @@ ODD_BYTES = st.lists(
 
 
 def reader(
-    path: Path, input_format: InputFormat, *, place: Place | None = None, **options: object
+    path: Path, input_format: InputFormat, *, place: Place | None = None, **options: Any
 ) -> FileReader:
-    chosen = ReadOptions(**options)  # type: ignore[arg-type]  # each test names known options
+    chosen = ReadOptions(**options)
     return FileReader(str(path), input_format, chosen, ReadTally(), place or Place())
 
 
-def rows(path: Path, input_format: InputFormat, **options: object) -> list[Row | Reject]:
+def rows(path: Path, input_format: InputFormat, **options: Any) -> list[Row | Reject]:
     return list(reader(path, input_format, **options).rows())
 
 

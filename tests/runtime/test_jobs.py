@@ -8,6 +8,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ from pipeline.errors import ResenhaError
 from pipeline.runtime import batching, jobs
 from pipeline.runtime.batching import WINDOW
 from pipeline.runtime.bundle import MODEL, Bundle
-from pipeline.runtime.jobs import Summary, score_rows
+from pipeline.runtime.jobs import score_rows
 from pipeline.runtime.rows import Reject, RejectCode, Row
 from pipeline.runtime.scorer import Scorer
 from pipeline.runtime.sinks import OutputFormat, RowSink
+from pipeline.runtime.summary import Summary
 from tests.runtime.altered_models import model_with_weight
 from tests.stand_ins import MAX_LENGTH, make_model, make_scorer
 
@@ -102,22 +104,22 @@ def test_long_rows_are_scored_before_too_many_are_held(monkeypatch: pytest.Monke
             read = number
             yield Row("a", number, None, "good " * 12)
 
-    def advance(count: int) -> None:
-        held.append(count)
-        assert read <= sum(held) + 2  # The next window is being scored meanwhile.
+    def watch(summary: Summary) -> None:
+        held.append(summary.rows_in)
+        assert read <= summary.rows_in + 2  # The next window is being scored meanwhile.
 
     sink = RowSink(io.BytesIO(), OutputFormat.JSONL)
-    score_rows(long_rows(), SCORER, sink, lambda _reject: None, advance=advance)
-    assert held == [2] * 5
+    score_rows(long_rows(), SCORER, sink, lambda _reject: None, watch=watch)
+    assert held == [2, 4, 6, 8, 10]
 
 
 def test_progress_counts_scored_and_rejected_rows() -> None:
     told: list[int] = []
     sink = RowSink(io.BytesIO(), OutputFormat.JSONL)
     rows = rows_of(*["good", None] * WINDOW)
-    score_rows(rows, SCORER, sink, lambda _reject: None, advance=told.append)
-    assert sum(told) == 2 * WINDOW
-    assert max(told) == WINDOW
+    score_rows(rows, SCORER, sink, lambda _reject: None, watch=lambda summary: told.append(summary.rows_in))
+    assert told[-1] == 2 * WINDOW
+    assert max(after - before for before, after in pairwise([0, *told])) == WINDOW
 
 
 @pytest.mark.parametrize("scored", [1, 3])
@@ -164,5 +166,5 @@ def test_ids_count_towards_what_is_held_at_once(monkeypatch: pytest.MonkeyPatch)
     told: list[int] = []
     rows = [Row("a", number, "x" * 60, "good") for number in range(1, 7)]
     sink = RowSink(io.BytesIO(), OutputFormat.JSONL)
-    score_rows(rows, SCORER, sink, lambda _reject: None, advance=told.append)
-    assert told == [2, 2, 2]
+    score_rows(rows, SCORER, sink, lambda _reject: None, watch=lambda summary: told.append(summary.rows_in))
+    assert told == [2, 4, 6]

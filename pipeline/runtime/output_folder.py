@@ -1,0 +1,310 @@
+"""A directory of scores: a plan, parts that are published one by one, and a mark when all are there.
+
+::
+
+    _plan.json          all that decides the bytes of the rest
+    _inputs.jsonl       the files to be read, in their order
+    _part-00000.jsonl   the ledger of a part: its rejects, then one line of counts
+    part-00000.jsonl    the part: it is published by one rename, and is the record that it is done
+    rejects.jsonl       every reject of every part
+    _summary.json       the counts of all parts
+    _SUCCESS            comes last: the directory is whole
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pipeline.errors import InputOutputError, OutputInUse, PlanError
+from pipeline.runtime.durable import draft, durable_file, is_temporary, sync_folder, write_durably
+from pipeline.runtime.plan import Plan, PlannedFile
+from pipeline.runtime.reading import Place
+from pipeline.runtime.rows import printable
+from pipeline.runtime.summary import Summary
+
+PLAN, INPUTS, REJECTS, SUMMARY, SUCCESS = (
+    "_plan.json", "_inputs.jsonl", "rejects.jsonl", "_summary.json", "_SUCCESS",
+)  # fmt: skip
+_OURS = re.compile(
+    r"_?part-[0-9]{5,}\.(jsonl|csv|parquet)|_plan\.json|_inputs\.jsonl|rejects\.jsonl|_summary\.json|_SUCCESS"
+)
+_MAX_LEDGER_LINE = 1 << 16
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What the last line of a part's ledger says."""
+
+    start: Place
+    end: Place
+    """Where the part after it begins."""
+    bytes: int
+    sha256: str
+    """Of the part."""
+    summary: Summary
+
+    def to_line(self) -> bytes:
+        """Give a line of JSON."""
+        record = {
+            "start": asdict(self.start),
+            "end": asdict(self.end),
+            "bytes": self.bytes,
+            "sha256": self.sha256,
+            "summary": self.summary.to_record(),
+        }
+        return (json.dumps(record, ensure_ascii=False) + "\n").encode()
+
+    @classmethod
+    def from_line(cls, line: bytes) -> Ledger:
+        """Read what ``to_line`` gave.
+
+        Raises:
+            ValueError: If it is something else.
+        """
+        try:
+            record = json.loads(line)
+            return cls(
+                Place(**record["start"]),
+                Place(**record["end"]),
+                record["bytes"],
+                record["sha256"],
+                Summary.from_record(record["summary"]),
+            )
+        except (KeyError, TypeError, AttributeError, RecursionError) as error:
+            msg = f"not the last line of a ledger: {error}"
+            raise ValueError(msg) from error
+
+
+class OutputFolder:
+    """A directory that holds, or is to hold, the parts of one plan."""
+
+    def __init__(self, path: Path, lock: int) -> None:
+        self.path = path
+        self.lock = lock
+        """Descriptor that holds the directory for this run; processes that write for it inherit it."""
+
+    @property
+    def shown(self) -> str:
+        """The path, fit for a message."""
+        return printable(str(self.path))
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether a run came to its end here."""
+        return (self.path / SUCCESS).exists()
+
+    def sync(self) -> None:
+        """Make the names in the directory survive power loss."""
+        try:
+            sync_folder(self.path)
+        except OSError as error:
+            msg = f"{self.shown} cannot be synced: {error.strerror or error}"
+            raise InputOutputError(msg) from error
+
+    def remove_leftovers(self) -> None:
+        """Remove the unfinished files of a run that was killed."""
+        for name in self._names():
+            if is_temporary(name):
+                with suppress(FileNotFoundError):
+                    self._remove(name)
+
+    def foreign_name(self) -> str | None:
+        """Give the name of something here that no run has written; None where there is nothing."""
+        return next(
+            (each for each in self._names() if not _OURS.fullmatch(each) and not is_temporary(each)), None
+        )
+
+    def clear(self) -> None:
+        """Remove all that a run has written: the mark that it is whole first, the plan last."""
+        first, last = (SUCCESS,), (INPUTS, PLAN)
+        names = [*first, *(name for name in self._names() if name not in first + last), *last]
+        for name in names:
+            if _OURS.fullmatch(name) or is_temporary(name):
+                with suppress(FileNotFoundError):
+                    self._remove(name)
+            if name == SUCCESS:
+                self.sync()
+        self.sync()
+
+    def read_plan(self) -> dict[str, Any] | None:
+        """Give the record of the plan; None where none was made.
+
+        Raises:
+            PlanError: If it cannot be read.
+        """
+        try:
+            record = json.loads((self.path / PLAN).read_bytes())
+            Plan.from_record(record)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, RecursionError) as error:
+            msg = f"{self.shown}: {PLAN} cannot be read: {error}; start anew with --overwrite"
+            raise PlanError(msg) from error
+        return dict(record)
+
+    def write_plan(self, plan: Plan) -> None:
+        """Fix the plan; the listing of its inputs has to stand already."""
+        write_durably(self.path / PLAN, _json_page(plan.to_record()))
+
+    @contextmanager
+    def listing(self) -> Iterator[BinaryIO]:
+        """Give the stream that takes the listing of the inputs."""
+        with durable_file(self.path / INPUTS) as stream:
+            yield stream
+
+    def planned_files(self) -> Iterator[PlannedFile]:
+        """Yield the inputs in their order.
+
+        Raises:
+            PlanError: If the listing cannot be read.
+        """
+        try:
+            with (self.path / INPUTS).open("rb") as stream:
+                yield from map(PlannedFile.from_line, stream)
+        except (OSError, ValueError, TypeError, RecursionError) as error:
+            msg = f"{self.shown}: {INPUTS} cannot be read: {error}; start anew with --overwrite"
+            raise PlanError(msg) from error
+
+    def part_path(self, number: int, suffix: str) -> Path:
+        """Give the final path of a part, by its number from 0."""
+        return self.path / f"part-{number:05}.{suffix}"
+
+    def ledger_path(self, number: int) -> Path:
+        """Give the final path of a part's ledger."""
+        return self.path / f"_part-{number:05}.jsonl"
+
+    def find_ledger(self, number: int, suffix: str) -> Ledger | None:
+        """Give the ledger of a part that is published whole, by its size; None where it is not."""
+        try:
+            size = self.part_path(number, suffix).stat().st_size
+            ledger = Ledger.from_line(_last_line(self.ledger_path(number)))
+        except (FileNotFoundError, ValueError):
+            return None
+        except OSError as error:
+            msg = f"{printable(str(self.ledger_path(number)))} cannot be read: {error.strerror or error}"
+            raise InputOutputError(msg) from error
+        return ledger if ledger.bytes == size else None
+
+    def reject_lines(self, number: int) -> Iterator[bytes]:
+        """Yield the rejects of a published part, a line each."""
+        with self.ledger_path(number).open("rb") as stream:
+            line = stream.readline()
+            for following in stream:
+                yield line
+                line = following
+
+    def finish(self, rejects: Iterable[bytes], summary: dict[str, Any]) -> None:
+        """Join the rejects, write the summary, and then the mark that the directory is whole."""
+        with draft(self.path / REJECTS) as joined, draft(self.path / SUMMARY) as page:
+            joined.stream.writelines(rejects)
+            page.stream.write(_json_page(summary))
+            joined.publish()
+            page.publish()
+        self.sync()
+        write_durably(self.path / SUCCESS, b"")
+
+    def read_summary(self) -> dict[str, Any]:
+        """Give the summary of a finished run.
+
+        Raises:
+            PlanError: If it cannot be read.
+        """
+        try:
+            return dict(json.loads((self.path / SUMMARY).read_bytes()))
+        except (OSError, ValueError, TypeError, RecursionError) as error:
+            msg = f"{self.shown}: {SUMMARY} cannot be read: {error}; start anew with --overwrite"
+            raise PlanError(msg) from error
+
+    def _names(self) -> list[str]:
+        try:
+            return os.listdir(self.path)
+        except OSError as error:
+            msg = f"{self.shown} cannot be listed: {error.strerror or error}"
+            raise InputOutputError(msg) from error
+
+    def _remove(self, name: str) -> None:
+        try:
+            (self.path / name).unlink()
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            msg = f"{printable(str(self.path / name))} cannot be removed: {error.strerror or error}"
+            raise InputOutputError(msg) from error
+
+
+@contextmanager
+def claim_folder(path: Path) -> Iterator[OutputFolder]:
+    """Make a directory, if it is not there, and hold it against other runs.
+
+    The lock is the kernel's and ends with the last process that holds it, however that ends;
+    nothing is written for it. A directory that was made and stayed empty is removed again.
+
+    Raises:
+        OutputInUse: If another run holds it.
+        InputOutputError: If it cannot be made or held.
+    """
+    is_new = _make(path)
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        _lock(descriptor, path)
+        yield OutputFolder(path, descriptor)
+    finally:
+        if is_new:
+            with suppress(OSError):
+                path.rmdir()
+        os.close(descriptor)
+
+
+def _make(path: Path) -> bool:
+    try:
+        path.mkdir()
+        sync_folder(path.parent)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        msg = f"{printable(str(path))} cannot be made: {error.strerror or error}"
+        raise InputOutputError(msg) from error
+    return True
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            msg = f"{printable(str(path))} is in use: another run is writing there; wait for it, or name another directory"
+            raise OutputInUse(msg) from error
+        msg = f"{printable(str(path))} cannot be locked: {error.strerror}; name a directory on a local disk"
+        raise InputOutputError(msg) from error
+
+
+def sha256_and_size(stream: Iterable[bytes]) -> tuple[str, int]:
+    """Give the SHA-256 of some bytes that come in pieces, and how many they are."""
+    digest, size = hashlib.sha256(), 0
+    for piece in stream:
+        digest.update(piece)
+        size += len(piece)
+    return digest.hexdigest(), size
+
+
+def _last_line(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, size - _MAX_LEDGER_LINE))
+        *_, line = stream.read().splitlines() or [b""]
+        return line
+
+
+def _json_page(record: dict[str, Any]) -> bytes:
+    return (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()
