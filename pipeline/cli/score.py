@@ -105,11 +105,12 @@ def score(
     Exit status: 0 all scored · 2 wrong usage or no such input · 3 finished, some rows rejected ·
     5 bundle refused · 6 input or output failed · 130/143 interrupted
     """
+    from pipeline.runtime.listing import Inputs
     from pipeline.runtime.scorer import Scorer  # Not before --help has been answered.
     from pipeline.runtime.sources import check_inputs
 
     read_options = _read_options(options)
-    check_inputs(inputs, read_options)
+    check_inputs(Inputs(inputs), read_options)
     destination = _check_destination(inputs, options)
     chosen = bundle_path(bundle)
     scorer = Scorer.load(chosen, threads=threads, threshold=threshold)
@@ -193,6 +194,7 @@ def _score_to(
 ) -> Summary:
     from pipeline.runtime.durable import durable_file
     from pipeline.runtime.jobs import score_rows
+    from pipeline.runtime.listing import Inputs
     from pipeline.runtime.reading import ReadTally
     from pipeline.runtime.sinks import OutputFormat, RowSink
     from pipeline.runtime.sources import read_rows
@@ -212,7 +214,7 @@ def _score_to(
         )
         advance = stack.enter_context(_progress(is_shown=not quiet and sys.stderr.isatty()))
         summary = score_rows(
-            read_rows(inputs, read_options, tally),
+            read_rows(Inputs(inputs), read_options, tally),
             scorer,
             RowSink(stream, OutputFormat(destination.output_format)),
             _reject_reporter(rejects, quiet=quiet),

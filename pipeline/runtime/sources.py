@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,6 +10,7 @@ from pipeline.errors import InputOutputError, UsageError
 from pipeline.runtime.delimited import read_records
 from pipeline.runtime.json_lines import UnfitJsonError, parse_review
 from pipeline.runtime.lines import MAX_ROW_BYTES, Line, read_chunks, read_lines
+from pipeline.runtime.listing import InputFile, Inputs, check_files, list_files
 from pipeline.runtime.opening import (
     STDIN,
     NotAFileError,
@@ -22,21 +22,15 @@ from pipeline.runtime.reading import InputFormat, ReadOptions, ReadTally
 from pipeline.runtime.rows import Reject, RejectCode, Row, printable
 
 _JSON_WHITE_SPACE = b" \t\r\n"
-_BY_SUFFIX = {
-    ".txt": InputFormat.TEXT,
-    ".csv": InputFormat.CSV,
-    ".tsv": InputFormat.TSV,
-    ".jsonl": InputFormat.JSONL,
-    ".ndjson": InputFormat.JSONL,
-}
 
 
-def check_inputs(inputs: Sequence[str], options: ReadOptions) -> None:
+def check_inputs(inputs: Inputs, options: ReadOptions) -> None:
     """Refuse what cannot work before anything is scored.
 
     Raises:
-        UsageError: If an input is not there, has a format that is not known, is a folder without
-            ``.txt`` files, or lacks the text column (or has it twice).
+        UsageError: If an option makes no sense, an input is named wrongly (see ``check_files``),
+            or a file lacks the text column (or has it twice).
+        InputOutputError: If a folder or the list of inputs cannot be read.
     """
     delimiter = options.delimiter
     if delimiter is not None and (len(delimiter.encode()) != 1 or delimiter in '"\n\r\0'):
@@ -45,47 +39,20 @@ def check_inputs(inputs: Sequence[str], options: ReadOptions) -> None:
     if options.encoding is not None and not is_text_encoding(options.encoding):
         msg = f"{options.encoding!r} is no text encoding that Python knows (try utf-8, latin-1, cp1252)"
         raise UsageError(msg)
-    _check_named_once(inputs)
-    for name in inputs:
-        _check_input(name, options)
+    check_files(inputs, options, lambda file: _check_header(file, options))
 
 
-def _check_named_once(inputs: Sequence[str]) -> None:
-    """Refuse to score a row twice because its file is named twice, or beside its folder."""
-    # realpath gives up quietly on links that run in a circle, where Path.resolve raises.
-    places = [Path(name) if name == STDIN else Path(os.path.realpath(name)) for name in inputs]
-    seen: set[Path] = set()
-    for name, place in zip(inputs, places, strict=True):
-        if place in seen or (place.suffix == ".txt" and place.parent in places):
-            msg = f"{printable(name)} is named twice (by its folder, perhaps): its rows would be scored twice"
-            raise UsageError(msg)
-        seen.add(place)
-
-
-def _check_input(name: str, options: ReadOptions) -> None:
-    if name == STDIN:
+def _check_header(file: InputFile, options: ReadOptions) -> None:
+    if file.input_format not in (InputFormat.CSV, InputFormat.TSV):
         return
-    path = Path(name)
-    if not os.path.lexists(path):
-        msg = f"{printable(name)} is not there"
-        raise UsageError(msg)
-    if path.is_dir():
-        if not _text_files(path)[0]:
-            msg = f"{printable(name)} holds no .txt files (one review per file); name its files instead"
-            raise UsageError(msg)
-        return
-    chosen = _format_of(name, options)
-    if chosen in (InputFormat.CSV, InputFormat.TSV) and path.is_file():
-        try:
-            with open_utf8(name, options.encoding) as (stream, offset):
-                next(_delimited_rows(name, stream, offset, chosen, options, ReadTally()), None)
-        except (OSError, UnicodeError):
-            return  # It becomes a reject when its turn comes; the other inputs are scored.
+    try:
+        with open_utf8(file.name, options.encoding) as (stream, offset):
+            next(_delimited_rows(file.name, stream, offset, file.input_format, options, ReadTally()), None)
+    except (OSError, UnicodeError, NotAFileError):
+        return  # It becomes a reject when its turn comes; the other inputs are scored.
 
 
-def read_rows(
-    inputs: Iterable[str], options: ReadOptions, tally: ReadTally | None = None
-) -> Iterator[Row | Reject]:
+def read_rows(inputs: Inputs, options: ReadOptions, tally: ReadTally | None = None) -> Iterator[Row | Reject]:
     """Yield every row of every input in order, and a reject for what cannot be one.
 
     A file that cannot be opened or decoded costs itself (a reject with row 0 or with the row
@@ -93,41 +60,11 @@ def read_rows(
 
     Raises:
         UsageError: If standard input lacks its text column.
-        InputOutputError: If standard input breaks off.
+        InputOutputError: If standard input breaks off, or a folder cannot be listed.
     """
     tally = tally or ReadTally()
-    for name in inputs:
-        if name != STDIN and Path(name).is_dir():
-            files, others = _text_files(Path(name))
-            tally.passed_over += others
-            for path in files:
-                yield from _read_input(str(path), options.input_format or InputFormat.TEXT, options, tally)
-        else:
-            yield from _read_input(name, _format_of(name, options), options, tally)
-
-
-def _text_files(folder: Path) -> tuple[list[Path], int]:
-    """Give a folder's ``.txt`` files in a fixed order, and how many entries are something else."""
-    try:
-        entries = list(folder.iterdir())
-    except OSError as error:
-        msg = f"{printable(str(folder))} cannot be listed: {error.strerror}"
-        raise InputOutputError(msg) from error
-    files = [path for path in entries if path.suffix == ".txt"]
-    return sorted(files, key=lambda path: os.fsencode(path.name)), len(entries) - len(files)
-
-
-def _format_of(name: str, options: ReadOptions) -> InputFormat:
-    if options.input_format is not None:
-        return options.input_format
-    if name == STDIN:
-        return InputFormat.LINES
-    suffix = Path(name).suffix.lower()
-    if suffix in _BY_SUFFIX:
-        return _BY_SUFFIX[suffix]
-    known = ", ".join(_BY_SUFFIX)
-    msg = f"{printable(name)} has no suffix of a known format ({known}); --input-format says what it is"
-    raise UsageError(msg)
+    for file in list_files(inputs, options, tally):
+        yield from _read_input(file.name, file.input_format, options, tally)
 
 
 def _read_input(
