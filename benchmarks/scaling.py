@@ -18,6 +18,7 @@ from benchmarks.setting import Setting
 from benchmarks.tables import Section, Table, number_text, spread_text
 from benchmarks.targets import Figure
 from pipeline.runtime.batching import WINDOW
+from pipeline.runtime.listing import Inputs
 from pipeline.runtime.reading import ReadOptions
 from pipeline.runtime.rows import Row, Score
 from pipeline.runtime.scorer import Scorer
@@ -83,7 +84,7 @@ def _by_part(setting: Setting) -> Table:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "in.csv"
         _write_file(setting, source, _PART_ROWS)
-        rows = [row for row in read_rows([str(source)], ReadOptions()) if isinstance(row, Row)]
+        rows = [row for row in read_rows(Inputs((str(source),)), ReadOptions()) if isinstance(row, Row)]
         windows = [rows[first : first + WINDOW] for first in range(0, len(rows), WINDOW)]
         texts = [[row.text for row in window] for window in windows]
         batches = [scorer.tokenizer.encode_batch(window) for window in texts]
@@ -93,7 +94,7 @@ def _by_part(setting: Setting) -> Table:
         ]
         sink = RowSink((Path(folder) / "out.jsonl").open("wb"), OutputFormat.JSONL)
         parts: dict[str, Callable[[], object]] = {
-            "reading CSV": lambda: deque(read_rows([str(source)], ReadOptions()), maxlen=0),
+            "reading CSV": lambda: deque(read_rows(Inputs((str(source),)), ReadOptions()), maxlen=0),
             "text→ids": lambda: deque(map(scorer.tokenizer.encode_batch, texts), maxlen=0),
             "ids→score": lambda: deque(map(scorer.score_batch, batches), maxlen=0),
             "writing JSON lines": lambda: deque(map(sink.write, results), maxlen=0),

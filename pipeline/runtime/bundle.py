@@ -76,6 +76,11 @@ class Bundle:
     """None where ``model.onnx`` was named alone: nothing vouches for its bytes."""
 
     @property
+    def digest(self) -> str:
+        """What names these bytes and no others: the manifest's digest, or the graph's where it is alone."""
+        return self.manifest.digest if self.manifest else hashlib.sha256(self.model).hexdigest()
+
+    @property
     def model(self) -> bytes:
         """The graph's bytes."""
         return self.files[MODEL]

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO
 
-from pipeline.errors import InputOutputError, UsageError
+from pipeline.errors import InputOutputError, PlanError, UsageError
 from pipeline.runtime.delimited import Record, RecordReader
 from pipeline.runtime.json_lines import UnfitJsonError, load_json, parse_review
 from pipeline.runtime.lines import MAX_ROW_BYTES, Line, read_chunks, read_lines
+from pipeline.runtime.listing import InputFile
 from pipeline.runtime.opening import STDIN, NotAFileError, name_without_loss, open_utf8
 from pipeline.runtime.reading import InputFormat, Place, ReadOptions, ReadTally
 from pipeline.runtime.rows import Reject, RejectCode, Row, printable
+from pipeline.runtime.stamps import Stamp
 
 _JSON_WHITE_SPACE = b" \t\r\n"
 _ARRAY_START = re.compile(rb"\s*\[\s*(\{.*)?")
@@ -28,16 +31,17 @@ class FileReader:
     After each row ``place`` is what reading has to start from to get the next one.
     """
 
-    name: str
-    input_format: InputFormat
+    file: InputFile
     options: ReadOptions
     tally: ReadTally
     place: Place
+    stamp: Stamp | None = None
+    """What the file has to be, where that was planned."""
 
     @property
     def source(self) -> str:
         """The file's name as it stands in the output."""
-        return name_without_loss(self.name)
+        return name_without_loss(self.file.name)
 
     def rows(self) -> Iterator[Row | Reject]:
         """Yield every row from ``place`` on, and a reject for what cannot be one.
@@ -47,6 +51,7 @@ class FileReader:
 
         Raises:
             UsageError: If a column is missing.
+            PlanError: If the file is not what was planned.
             InputOutputError: If standard input breaks off.
         """
         number = self.place.file
@@ -57,9 +62,12 @@ class FileReader:
             message = f"cannot be read on: {error}"
             end = Reject(self.source, self.place.row + 1, RejectCode.INVALID_ENCODING, message)
         except OSError as error:
-            if self.name == STDIN:
+            if self.file.name == STDIN:
                 msg = f"standard input cannot be read: {error.strerror or error}"
                 raise InputOutputError(msg) from error
+            if self.stamp and isinstance(error, FileNotFoundError):
+                msg = f"{printable(self.file.name)} is planned and gone: put it back and go on with --resume"
+                raise PlanError(msg) from error
             end = self._file_reject(RejectCode.UNREADABLE, error.strerror or str(error))
         except NotAFileError as error:
             end = self._file_reject(RejectCode.NOT_A_FILE, str(error))
@@ -73,7 +81,7 @@ class FileReader:
         Raises:
             UsageError: If a column is missing, or there twice.
         """
-        if self.input_format in (InputFormat.CSV, InputFormat.TSV):
+        if self.file.input_format in (InputFormat.CSV, InputFormat.TSV):
             for _ in self.rows():
                 return
 
@@ -81,16 +89,20 @@ class FileReader:
         return Reject(self.source, 0, code, message)
 
     def _rows(self) -> Iterator[Row | Reject]:
-        if self.input_format in (InputFormat.CSV, InputFormat.TSV):
+        chosen = self.file.input_format
+        if chosen in (InputFormat.CSV, InputFormat.TSV):
             yield from self._delimited_rows()
             return
-        with open_utf8(self.name, self.options.encoding, start=self.place.offset) as (stream, offset):
-            if self.input_format is InputFormat.TEXT:
+        with self._open(self.place.offset) as (stream, offset):
+            if chosen is InputFormat.TEXT:
                 yield from self._whole_text(stream, offset)
-            elif self.input_format is InputFormat.LINES:
+            elif chosen is InputFormat.LINES:
                 yield from self._line_rows(stream, offset)
             else:
                 yield from self._json_rows(stream, offset)
+
+    def _open(self, start: int = 0) -> AbstractContextManager[tuple[BinaryIO, int]]:
+        return open_utf8(self.file.name, self.options.encoding, start=start, stamp=self.stamp)
 
     def _whole_text(self, stream: BinaryIO, offset: int) -> Iterator[Row | Reject]:
         content = bytearray()
@@ -102,7 +114,7 @@ class FileReader:
         is_whole = len(content) <= MAX_ROW_BYTES
         line = Line(1, offset, bytes(content) if is_whole else None, b"", offset + len(content))
         self.place.enter(self.place.file + 1)
-        yield _text_row(self.source, 1, line, review_id=name_without_loss(_stem(self.name)))
+        yield _text_row(self.source, 1, line, review_id=name_without_loss(_stem(self.file.name)))
 
     def _line_rows(self, stream: BinaryIO, offset: int) -> Iterator[Row | Reject]:
         source = self.source
@@ -141,16 +153,16 @@ class FileReader:
         place.line, place.offset = line, offset
 
     def _delimited_rows(self) -> Iterator[Row | Reject]:
-        delimiter = self.options.delimiter or ("\t" if self.input_format is InputFormat.TSV else ",")
+        delimiter = self.options.delimiter or ("\t" if self.file.input_format is InputFormat.TSV else ",")
         place = self.place
-        with open_utf8(self.name, self.options.encoding) as (stream, offset):
+        with self._open() as (stream, offset):
             records = RecordReader(stream, delimiter, offset=offset)
             columns = self._columns(records)
             if not place.offset:
                 place.line, place.offset = records.following
                 yield from self._record_rows(records, columns)
                 return
-        with open_utf8(self.name, self.options.encoding, start=place.offset) as (stream, offset):
+        with self._open(place.offset) as (stream, offset):
             records = RecordReader(stream, delimiter, offset=offset, number=place.line)
             yield from self._record_rows(records, columns)
 
@@ -167,9 +179,9 @@ class FileReader:
         header = next((record for record in records if record.fields != []), None)
         if header is None or header.fields is None:
             why = "is empty" if header is None else f"has a header that cannot be read: {header.message}"
-            msg = f"{printable(self.name)} {why}; the first line has to name the columns"
+            msg = f"{printable(self.file.name)} {why}; the first line has to name the columns"
             raise UsageError(msg)
-        return _Columns.find(self.name, header.fields, self.options)
+        return _Columns.find(self.file.name, header.fields, self.options)
 
 
 def _is_array(head: list[Line]) -> bool:

@@ -23,7 +23,7 @@ def score_rows(
     rows: Iterable[Row | Reject],
     scorer: Scorer,
     sink: RowSink,
-    report_reject: Callable[[Reject], None],
+    report_reject: Callable[[Reject], object],
     *,
     watch: Callable[[Summary], object] = lambda _summary: None,
 ) -> Summary:

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from pipeline.errors import InputOutputError
+from pipeline.errors import InputOutputError, PlanError
+from pipeline.runtime.rows import printable
+from pipeline.runtime.stamps import Stamp
 
 STDIN = "-"
 _CHUNK = 1 << 16
@@ -98,19 +100,23 @@ class Utf8Stream(io.RawIOBase):
 
 
 @contextmanager
-def open_utf8(name: str, encoding: str | None, *, start: int = 0) -> Iterator[tuple[BinaryIO, int]]:
+def open_utf8(
+    name: str, encoding: str | None, *, start: int = 0, stamp: Stamp | None = None
+) -> Iterator[tuple[BinaryIO, int]]:
     """Open a file, or standard input, as UTF-8.
 
     Args:
         name: A path, or ``-``.
         encoding: See ``Utf8Stream``.
         start: Bytes of the UTF-8 to leave out, as they were counted when they were read.
+        stamp: What the file has to be, before and after it is read.
 
     Yields:
         The stream, and how many bytes lie before its first one.
 
     Raises:
         NotAFileError: If it is a FIFO, a socket, a device or a folder; nothing is waited for.
+        PlanError: If it is another file than it has to be.
         InputOutputError: If standard input is closed.
     """
     if name == STDIN:
@@ -128,10 +134,22 @@ def open_utf8(name: str, encoding: str | None, *, start: int = 0) -> Iterator[tu
         msg = "neither a file nor a folder (pipe it to standard input instead)"
         raise NotAFileError(msg)
     with os.fdopen(descriptor, "rb") as raw:
+        _check_stamp(name, raw, stamp)
         stream = Utf8Stream(raw, encoding)
         if start:
             stream.skip_to(start)
         yield io.BufferedReader(stream), max(start, stream.offset)
+        _check_stamp(name, raw, stamp)
+
+
+def _check_stamp(name: str, raw: BinaryIO, stamp: Stamp | None) -> None:
+    if stamp is None:
+        return
+    status = os.fstat(raw.fileno())
+    if status.st_size != stamp.size or stamp.mark not in (status.st_mtime_ns, str(stamp.mark)):
+        found = Stamp(status.st_size, status.st_mtime_ns)
+        msg = f"{printable(name)} has changed: found {found}; planned {stamp}; start anew with --overwrite"
+        raise PlanError(msg)
 
 
 def name_without_loss(name: str) -> str:

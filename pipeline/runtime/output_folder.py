@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import json
 import os
 import re
@@ -39,7 +38,6 @@ _OURS = re.compile(
     r"_?part-[0-9]{5,}\.(jsonl|csv|parquet)|_plan\.json|_inputs\.jsonl|rejects\.jsonl|_summary\.json|_SUCCESS"
 )
 _MAX_LEDGER_LINE = 1 << 16
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,8 @@ class Ledger:
     start: Place
     end: Place
     """Where the part after it begins."""
-    bytes: int
+    size: int
+    """Bytes of the part."""
     sha256: str
     """Of the part."""
     summary: Summary
@@ -59,7 +58,7 @@ class Ledger:
         record = {
             "start": asdict(self.start),
             "end": asdict(self.end),
-            "bytes": self.bytes,
+            "size": self.size,
             "sha256": self.sha256,
             "summary": self.summary.to_record(),
         }
@@ -77,7 +76,7 @@ class Ledger:
             return cls(
                 Place(**record["start"]),
                 Place(**record["end"]),
-                record["bytes"],
+                record["size"],
                 record["sha256"],
                 Summary.from_record(record["summary"]),
             )
@@ -194,7 +193,7 @@ class OutputFolder:
         except OSError as error:
             msg = f"{printable(str(self.ledger_path(number)))} cannot be read: {error.strerror or error}"
             raise InputOutputError(msg) from error
-        return ledger if ledger.bytes == size else None
+        return ledger if ledger.size == size else None
 
     def reject_lines(self, number: int) -> Iterator[bytes]:
         """Yield the rejects of a published part, a line each."""
@@ -228,7 +227,7 @@ class OutputFolder:
 
     def _names(self) -> list[str]:
         try:
-            return os.listdir(self.path)
+            return [entry.name for entry in self.path.iterdir()]
         except OSError as error:
             msg = f"{self.shown} cannot be listed: {error.strerror or error}"
             raise InputOutputError(msg) from error
@@ -283,19 +282,12 @@ def _lock(descriptor: int, path: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-            msg = f"{printable(str(path))} is in use: another run is writing there; wait for it, or name another directory"
+            msg = (
+                f"{printable(str(path))} is in use: another run writes there; wait, or name another directory"
+            )
             raise OutputInUse(msg) from error
         msg = f"{printable(str(path))} cannot be locked: {error.strerror}; name a directory on a local disk"
         raise InputOutputError(msg) from error
-
-
-def sha256_and_size(stream: Iterable[bytes]) -> tuple[str, int]:
-    """Give the SHA-256 of some bytes that come in pieces, and how many they are."""
-    digest, size = hashlib.sha256(), 0
-    for piece in stream:
-        digest.update(piece)
-        size += len(piece)
-    return digest.hexdigest(), size
 
 
 def _last_line(path: Path) -> bytes:

@@ -13,12 +13,12 @@ from pipeline.errors import PlanError
 from pipeline.runtime.durable import draft
 from pipeline.runtime.jobs import score_rows
 from pipeline.runtime.output_folder import Ledger, OutputFolder
-from pipeline.runtime.plan import Plan
+from pipeline.runtime.plan import Plan, PlannedFile
 from pipeline.runtime.reading import Place, ReadTally
-from pipeline.runtime.rows import Reject, Row, printable
+from pipeline.runtime.rows import Reject, Row
 from pipeline.runtime.scorer import Scorer
 from pipeline.runtime.sinks import open_sink, reject_line
-from pipeline.runtime.sources import read_planned
+from pipeline.runtime.sources import read_files
 from pipeline.runtime.summary import Summary
 
 
@@ -55,7 +55,19 @@ class PartReader:
 
     def _go_to(self, place: Place) -> None:
         self.place = replace(place)
-        self._rows = read_planned(self._folder.planned_files(), self._plan.read, self.tally, self.place)
+        self._rows = read_files(self._sized_files(), self._plan.read, self.tally, self.place)
+
+    def _sized_files(self) -> Iterator[PlannedFile]:
+        self._behind = self._size = 0
+        for planned in self._folder.planned_files():
+            self._behind += self._size
+            self._size = planned.stamp.size if planned.stamp else 0
+            yield planned
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of the inputs that lie behind, about: what is compressed counts when it is read whole."""
+        return self._behind + min(self.place.offset, self._size)
 
     def parts(self, published: Callable[[Ledger], object] = lambda _ledger: None) -> Iterator[Part]:
         """Yield each part that is this shard's and is not published; ``published`` is shown the others."""
@@ -151,7 +163,8 @@ def add_up(folder: OutputFolder, plan: Plan, count: int) -> Summary:
             continue
         ledger = folder.find_ledger(number, plan.write.output_format)
         if ledger is None:
-            msg = f"{printable(folder.part_path(number, plan.write.output_format).name)} is gone; go on with --resume"
+            name = folder.part_path(number, plan.write.output_format).name
+            msg = f"{folder.shown}: {name} is gone, or not what was published; --resume scores it again"
             raise PlanError(msg)
         if plan.shard.of == 1 and ledger.start != (before or Place()):
             msg = f"part {number} does not begin where the one before it ended; start anew with --overwrite"

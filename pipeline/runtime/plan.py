@@ -21,6 +21,7 @@ from pipeline.runtime.stamps import InputCheck, Stamp, stamp_of
 
 PLAN_VERSION = 1
 DEFAULT_PART_ROWS = 100_000
+_REMEDY = "put it back, name another directory, or start anew with --overwrite"
 BATCH_SHARES = 2
 """For how many threads the batches of a part are cut, however many there are: what a batch holds may
 move a score's last digit, and a part has to be the same wherever it is scored."""
@@ -38,6 +39,9 @@ class Shard(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.number}/{self.of}"
+
+
+WHOLE = Shard()
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ class Plan:
     """Rows of the input per part, rejects among them."""
     limit: int | None = None
     """Rows of the input that are read at most; None: all."""
-    shard: Shard = Shard()
+    shard: Shard = WHOLE
 
     def rows_of_part(self, number: int) -> int:
         """Give how many rows a part may take, 0 where the limit is reached."""
@@ -182,26 +186,23 @@ def check_listing(planned: Iterable[PlannedFile], found: Iterable[PlannedFile]) 
         PlanError: If one was added, removed or changed, or cannot be read a second time.
     """
     for was, now in zip_longest(planned, found):
-        if was is None or now is None:
-            name, what = (now, "was not planned") if was is None else (was, "is planned and no longer named")
-            msg = f"{printable(name.file.name)} {what}; {_REMEDY}"
-        elif was.file != now.file:
-            names = printable(was.file.name), printable(now.file.name)
-            msg = f"{names[0]} ({was.file.input_format}) is planned where {names[1]} ({now.file.input_format}) comes now; {_REMEDY}"
-        elif was.file.name == STDIN:
-            msg = "standard input cannot be read a second time: start anew with --overwrite"
-        elif was.stamp != now.stamp:
-            msg = f"{printable(was.file.name)} has {_shown(now.stamp)}; planned were {_shown(was.stamp)}; {_REMEDY}"
-        else:
-            continue
-        raise PlanError(msg)
+        if was != now or was.file.name == STDIN:
+            msg = f"{_difference(was, now)}; {_REMEDY}"
+            raise PlanError(msg)
 
 
-_REMEDY = "a directory holds the scores of one set of inputs: put them back, name another directory, or start anew with --overwrite"
-
-
-def _shown(stamp: Stamp | None) -> str:
-    return "nothing that can be read" if stamp is None else str(stamp)
+def _difference(was: PlannedFile | None, now: PlannedFile | None) -> str:
+    if was is None or now is None:
+        unpaired = was or now
+        name = printable(unpaired.file.name) if unpaired else ""
+        return f"{name} was not planned" if was is None else f"{name} is planned and not there any more"
+    name = printable(was.file.name)
+    if was.file != now.file:
+        found = f"{printable(now.file.name)} ({now.file.input_format})"
+        return f"{name} ({was.file.input_format}) is planned where {found} comes now"
+    if was.file.name == STDIN:
+        return "standard input cannot be read a second time"
+    return f"{name}: found {now.stamp or 'nothing that can be read'}; planned {was.stamp or 'nothing'}"
 
 
 def check_plan(planned: Mapping[str, Any], now: Mapping[str, Any]) -> None:
@@ -220,8 +221,7 @@ def check_plan(planned: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         if was != found
     ]
     if unlike:
-        msg = "; ".join(unlike)
-        msg = f"this is not the run that was planned: {printable(msg)}; put it back, name another directory, or start anew with --overwrite"
+        msg = f"this is not the run that was planned: {printable('; '.join(unlike))}; {_REMEDY}"
         raise PlanError(msg)
 
 

@@ -16,6 +16,7 @@ class InputFormat(StrEnum):
     CSV = "csv"
     TSV = "tsv"
     JSONL = "jsonl"
+    PARQUET = "parquet"
 
 
 @dataclass(frozen=True)
@@ -60,4 +61,4 @@ class ReadTally:
 
     blank_lines: int = 0
     passed_over: int = 0
-    """Entries of input folders that are no ``.txt`` files; folders inside them count as one."""
+    """Entries of input folders that are no ``.txt`` or ``.txt.gz`` files; a folder inside counts as one."""

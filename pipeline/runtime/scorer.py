@@ -57,16 +57,26 @@ class Scorer:
         bundle: A bundle that has been read.
         threads: Batches that are scored side by side; as many as there are cores where None.
         threshold: Score from which a review has the positive label; the bundle's where None.
+        shares: For how many threads batches are cut; as many as there are where None. What is
+            scored together may move a score's last digit.
 
     Raises:
         BundleError: If the graph cannot be loaded or has another face than a bundle's.
     """
 
-    def __init__(self, bundle: Bundle, *, threads: int | None = None, threshold: float | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        threads: int | None = None,
+        threshold: float | None = None,
+        shares: int | None = None,
+    ) -> None:
         self._session = open_session(bundle.model)
         metadata = self._session.get_modelmeta().custom_metadata_map
         self.facts, self.tokenizer = read_facts(metadata)
         self.threads = threads or usable_cores()
+        self._shares = shares or self.threads
         self.threshold = self.facts.threshold if threshold is None else threshold
         face = [(node.name, node.type) for node in self._session.get_inputs() + self._session.get_outputs()]
         if face != [(INPUT, "tensor(int32)"), (OUTPUT, "tensor(float)")]:
@@ -134,7 +144,7 @@ class Scorer:
         return self._hand_out(self.tokenizer.encode_batch(reviews))
 
     def _hand_out(self, reviews: TokenizedBatch) -> ScoredReviews:
-        batches = list(cut_batches(np.diff(reviews.offsets), self.threads))
+        batches = list(cut_batches(np.diff(reviews.offsets), self._shares))
         if self.threads == 1 or len(batches) == 1:
             return ScoredReviews(self, reviews, [(rows, None) for rows in batches])
         return ScoredReviews(

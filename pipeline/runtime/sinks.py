@@ -25,6 +25,7 @@ class OutputFormat(StrEnum):
 
     JSONL = "jsonl"
     CSV = "csv"
+    PARQUET = "parquet"
 
 
 def neutralised(value: str) -> str:
@@ -98,6 +99,24 @@ class RowSink:
             self._stream.write("".join(map(self._line.__mod__, zip(*cells, strict=True))).encode())
             self.rows += len(rows)
         self._stream.flush()
+
+    def close(self) -> None:
+        """Do nothing: every line is whole already."""
+
+
+def open_sink(
+    stream: BinaryIO, output_format: OutputFormat, kept: Sequence[str] = ()
+) -> RowSink | ParquetSink:
+    """Give what writes scored rows in a format; it has to be closed when all are written.
+
+    Raises:
+        MissingExtra: If the format needs an extra that is not installed.
+    """
+    if output_format is OutputFormat.PARQUET:
+        from pipeline.runtime.parquet_sink import ParquetSink
+
+        return ParquetSink(stream, kept)
+    return RowSink(stream, output_format, kept)
 
 
 def reject_line(reject: Reject) -> bytes:

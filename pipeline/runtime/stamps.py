@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import stat
 from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import NamedTuple
-
-_CHUNK = 1 << 20
 
 
 class InputCheck(StrEnum):
@@ -35,13 +34,16 @@ class Stamp(NamedTuple):
         return f"{self.size:,} bytes, last changed {changed}"
 
 
-def stamp_of(name: str | int, check: InputCheck) -> Stamp | None:
-    """Give the stamp of a file, by its path or descriptor; None for what is no file or cannot be read."""
+def stamp_of(name: str, check: InputCheck) -> Stamp | None:
+    """Give the stamp of a file; None for what is no file or cannot be read."""
+    path = Path(name)
     try:
-        status = os.stat(name)
-        if check is InputCheck.STAT or not os.path.isfile(name):
-            return Stamp(status.st_size, status.st_mtime_ns) if os.path.isfile(name) else None
-        with open(name, "rb", closefd=isinstance(name, str)) as stream:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        if check is InputCheck.STAT:
+            return Stamp(status.st_size, status.st_mtime_ns)
+        with path.open("rb") as stream:
             return Stamp(status.st_size, hashlib.file_digest(stream, "sha256").hexdigest())
     except OSError:
         return None

@@ -13,6 +13,8 @@ from pipeline.errors import ResenhaError
 from pipeline.runtime.histograms import Histograms
 from pipeline.runtime.scorer import ScoreColumns
 
+SUMMARY_VERSION = 1
+
 
 @dataclass
 class Summary:
@@ -110,3 +112,23 @@ class Summary:
 
 def _is_count(value: object) -> bool:
     return type(value) is int and value >= 0
+
+
+def summary_record(
+    summary: Summary, bundle: Mapping[str, str], reference: Mapping[str, Any] | None, about: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Give the summary of a run as JSON can hold it.
+
+    Args:
+        summary: The counts.
+        bundle: Name and digest.
+        reference: Histograms that the bundle carries; None where it carries none.
+        about: What else is to be told, before the counts.
+    """
+    return {
+        "summary_version": SUMMARY_VERSION,
+        "bundle": dict(bundle),
+        **about,
+        **summary.to_record(),
+        "reference": reference,
+    }

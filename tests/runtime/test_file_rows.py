@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pipeline.errors import UsageError
 from pipeline.runtime import file_rows
 from pipeline.runtime.file_rows import FileReader
+from pipeline.runtime.listing import InputFile
 from pipeline.runtime.reading import InputFormat, Place, ReadOptions, ReadTally
 from pipeline.runtime.rows import Reject, RejectCode, Row
 
@@ -32,7 +33,7 @@ def reader(
     path: Path, input_format: InputFormat, *, place: Place | None = None, **options: Any
 ) -> FileReader:
     chosen = ReadOptions(**options)
-    return FileReader(str(path), input_format, chosen, ReadTally(), place or Place())
+    return FileReader(InputFile(str(path), input_format), chosen, ReadTally(), place or Place())
 
 
 def rows(path: Path, input_format: InputFormat, **options: Any) -> list[Row | Reject]:

@@ -1,0 +1,149 @@
+"""Where scored rows go, and whether they can: found out before scoring, not after."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from pipeline.errors import InputOutputError, UsageError
+from pipeline.runtime.rows import printable
+
+if TYPE_CHECKING:
+    from pipeline.runtime.listing import Inputs
+
+_FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", "": "jsonl"}
+"""Output format by suffix; standard output has none."""
+_ONLY_DIRECTORY = {
+    "resume": "--resume",
+    "part_rows": "--part-rows",
+    "workers": "--workers",
+    "shard": "--shard",
+    "input_check": "--input-check",
+}
+
+
+class Kind(Enum):
+    """What takes the scored rows."""
+
+    STDOUT = "standard output"
+    FILE = "file"
+    DIRECTORY = "directory"
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where scored rows, rejects and the summary go."""
+
+    kind: Kind
+    output: Path
+    output_format: str
+    rejects: Path | None
+    summary: Path | None
+    overwrite: bool
+
+
+def choose_destination(options: dict[str, Any]) -> Destination:
+    """Read from the options where results go, and refuse what cannot be.
+
+    Raises:
+        UsageError: If options contradict each other, a format is not known, a file is there
+            already, or a folder is not.
+    """
+    name = options["output"]
+    output, rejects, summary = Path(name), options["rejects"], options["summary"]
+    kind = _kind_of(name)
+    if kind is not Kind.DIRECTORY:
+        given = [option for key, option in _ONLY_DIRECTORY.items() if options[key]]
+        if given:
+            msg = f"{given[0]} is for a directory of parts; name one with -o, ending in /"
+            raise UsageError(msg)
+    elif rejects:
+        msg = f"--rejects is not for a directory: it holds its own, {printable(name)}/rejects.jsonl"
+        raise UsageError(msg)
+    if options["resume"] and options["overwrite"]:
+        msg = "--resume and --overwrite contradict each other: go on, or start anew"
+        raise UsageError(msg)
+    files = [each for each in (output if kind is Kind.FILE else None, rejects, summary) if each]
+    for target in files:
+        _check_file(target, overwrite=options["overwrite"])
+    if len({os.path.realpath(target) for target in files}) < len(files):
+        msg = f"{printable(str(files[-1]))} is named for two outputs; they need a file each"
+        raise UsageError(msg)
+    if kind is Kind.DIRECTORY:
+        _check_folder_of(output)
+    chosen = options["output_format"] or _format_of(output, kind)
+    return Destination(kind, output, chosen, rejects, summary, options["overwrite"])
+
+
+def _kind_of(name: str) -> Kind:
+    if name == "-":
+        return Kind.STDOUT
+    return Kind.DIRECTORY if name.endswith("/") or Path(name).is_dir() else Kind.FILE
+
+
+def _check_file(target: Path, *, overwrite: bool) -> None:
+    _check_folder_of(target)
+    shown = printable(str(target))
+    if target.exists() and not target.is_file():
+        msg = f"{shown} is a folder or a device; name a file to write (- is standard output)"
+        raise UsageError(msg)
+    if target.exists() and not overwrite:
+        msg = f"{shown} exists (--overwrite replaces it)"
+        raise UsageError(msg)
+
+
+def _check_folder_of(target: Path) -> None:
+    if not target.parent.is_dir():
+        msg = f"{printable(str(target))} lies in a folder that is not there"
+        raise UsageError(msg)
+
+
+def _format_of(output: Path, kind: Kind) -> str:
+    by_suffix = _FORMATS.get(output.suffix.lower()) if kind is Kind.FILE else "jsonl"
+    if by_suffix is None:
+        known = ", ".join(filter(None, _FORMATS))
+        shown = printable(str(output))
+        msg = f"{shown} has no suffix of a known format ({known}); --output-format says what to write"
+        raise UsageError(msg)
+    return by_suffix
+
+
+def refuse_inputs_as_outputs(inputs: Inputs, destination: Destination) -> None:
+    """Refuse to write where an input is read from.
+
+    Raises:
+        UsageError: If an input is a file to be written, or lies in the directory to be written.
+    """
+    from pipeline.runtime.listing import is_input, reads_from
+
+    files = [destination.rejects, destination.summary]
+    if destination.kind is Kind.FILE:
+        files.append(destination.output)
+    for target in files:
+        if target and is_input(inputs, str(target)):
+            msg = f"{printable(str(target))} is an input too; it would be lost"
+            raise UsageError(msg)
+    if destination.kind is Kind.DIRECTORY and reads_from(inputs, str(destination.output)):
+        msg = f"{printable(str(destination.output))} holds an input; name another directory to write"
+        raise UsageError(msg)
+
+
+@contextmanager
+def standard_output() -> Iterator[BinaryIO]:
+    """Give standard output's bytes; a failure names it, but a reader that left is no failure."""
+    if sys.stdout is None:
+        msg = "standard output is closed; name a file with -o"
+        raise InputOutputError(msg)
+    try:
+        yield sys.stdout.buffer
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        msg = f"standard output cannot be written: {error.strerror or error}"
+        raise InputOutputError(msg) from error

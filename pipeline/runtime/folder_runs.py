@@ -1,0 +1,170 @@
+"""A run into an output directory: made or gone on with, part by part, and finished."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import UsageError
+from pipeline.runtime.listing import Inputs, list_files
+from pipeline.runtime.monitor import Monitor
+from pipeline.runtime.output_folder import OutputFolder
+from pipeline.runtime.part_runs import PartReader, add_up, score_part
+from pipeline.runtime.plan import (
+    Plan,
+    PlannedFile,
+    check_listing,
+    check_plan,
+    stamp_files,
+    write_listing,
+)
+from pipeline.runtime.reading import ReadTally
+from pipeline.runtime.rows import printable
+from pipeline.runtime.scorer import Scorer
+from pipeline.runtime.summary import Summary, summary_record
+from pipeline.runtime.workers import Workers
+
+
+@dataclass(frozen=True)
+class FolderRun:
+    """What is to become of a directory; the plan still lacks its inputs' totals."""
+
+    inputs: Inputs
+    plan: Plan
+    bundle: Path
+    reference: dict[str, Any] | None
+    """Histograms that the bundle carries."""
+    resume: bool = False
+    overwrite: bool = False
+    workers: int = 1
+    threads: int = 1
+    """Of each worker."""
+
+
+def prepare(folder: OutputFolder, run: FolderRun) -> Plan:
+    """Fix the plan of a new run, or see to it that the one that is there is the same.
+
+    Raises:
+        UsageError: If the directory holds something else, or a run that was not to be gone on with.
+        PlanError: If the run that is to go on is another one.
+    """
+    foreign = folder.foreign_name()
+    if foreign is not None:
+        msg = f"{folder.shown} holds {printable(foreign)}, which no run has written; name an empty directory"
+        raise UsageError(msg)
+    planned = folder.read_plan() if not run.overwrite else None
+    if planned is None:
+        return _make_plan(folder, run)
+    if not run.resume:
+        msg = f"{folder.shown} holds a run already: --resume goes on with it, --overwrite starts anew"
+        raise UsageError(msg)
+    check_plan(planned, run.plan.to_record())
+    check_listing(folder.planned_files(), _found(run, ReadTally()))
+    folder.remove_leftovers()
+    return Plan.from_record(planned)
+
+
+def _make_plan(folder: OutputFolder, run: FolderRun) -> Plan:
+    folder.clear()
+    tally = ReadTally()
+    with folder.listing() as stream:
+        totals = write_listing(_found(run, tally), stream)
+    plan = replace(run.plan, inputs=replace(totals, passed_over=tally.passed_over))
+    folder.write_plan(plan)
+    return plan
+
+
+def _found(run: FolderRun, tally: ReadTally) -> Iterator[PlannedFile]:
+    return stamp_files(list_files(run.inputs, run.plan.read, tally), run.plan.check)
+
+
+def run_folder(
+    folder: OutputFolder,
+    plan: Plan,
+    run: FolderRun,
+    scorer: Scorer,
+    *,
+    monitor: Monitor,
+    follow: Callable[[PartReader], object] = lambda _reader: None,
+) -> dict[str, Any]:
+    """Score what is not published yet, and finish.
+
+    Args:
+        folder: Held by this run.
+        plan: Its plan, from ``prepare``.
+        run: What was asked for.
+        scorer: Cuts batches as the plan says.
+        monitor: Told of every row, those that were published before included.
+        follow: Given the reader, to look how far it has come.
+
+    Returns:
+        The record of the summary, as it stands in the directory.
+    """
+    if folder.is_finished:
+        return folder.read_summary()
+    reader = PartReader(folder, plan)
+    follow(reader)
+    parts = reader.parts(lambda ledger: _count(monitor, ledger.summary))
+    try:
+        if run.workers == 1:
+            for part in parts:
+                score_part(folder, plan, scorer, reader, part, monitor.follow())
+        else:
+            with Workers(
+                folder,
+                (run.bundle, plan.bundle["digest"]),
+                count=run.workers,
+                threads=run.threads,
+                monitor=monitor,
+            ) as workers:
+                for part in parts:
+                    workers.score(part.number, part.start)
+                workers.finish()
+    finally:
+        folder.remove_leftovers()
+    monitor.check_end()
+    return _finish(folder, plan, reader, run.reference)
+
+
+def describe(run: FolderRun, path: Path) -> dict[str, Any]:
+    """Give what a run would do, as JSON can hold it, without doing any of it."""
+    tally = ReadTally()
+    with open(os.devnull, "wb") as nowhere:
+        totals = write_listing(_found(run, tally), nowhere)
+    plan = replace(run.plan, inputs=replace(totals, passed_over=tally.passed_over))
+    record = plan.to_record()
+    if not plan.part_rows:
+        return {"plan": {key: value for key, value in record.items() if key not in ("part_rows", "shard")}}
+    folder = OutputFolder(path, -1)
+    suffix = plan.write.output_format
+    published = len(list(path.glob(f"part-*.{suffix}"))) if path.is_dir() else 0
+    is_same = published and (folder.read_plan() or {}).get("digest") == record["digest"]
+    return {"plan": record, "published_parts": published, "published_by_this_plan": bool(is_same)}
+
+
+def _count(monitor: Monitor, summary: Summary) -> None:
+    monitor.add(summary.rows_in, summary.rejected.total(), is_new=False)
+
+
+def _finish(
+    folder: OutputFolder, plan: Plan, reader: PartReader, reference: dict[str, Any] | None
+) -> dict[str, Any]:
+    summary = add_up(folder, plan, reader.count)
+    if plan.shard.number == 1:
+        # What belongs to no part is counted by one shard.
+        summary.blank_lines += reader.tail
+        summary.passed_over = plan.inputs.passed_over
+    record = plan.to_record()
+    about = {
+        "plan": record["digest"],
+        "parts": reader.count,
+        "shard": str(plan.shard),
+        "versions": record["versions"],
+    }
+    page = summary_record(summary, plan.bundle, reference, about)
+    own = (number for number in range(reader.count) if plan.shard.owns(number))
+    folder.finish((line for number in own for line in folder.reject_lines(number)), page)
+    return page
