@@ -19,7 +19,7 @@ from pipeline.runtime.cores import usable_cores
 from pipeline.runtime.model_facts import read_facts
 from pipeline.runtime.padding import pad_batch
 from pipeline.runtime.rows import Refusal, RejectCode, Score
-from pipeline.runtime.text import TokenizedBatch
+from pipeline.runtime.text import TokenizedBatch, unknown_shares
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -189,7 +189,7 @@ class ScoredReviews:
             scores,
             scores >= self.scorer.threshold,
             reviews.tokens,
-            np.round(reviews.unknown / np.maximum(reviews.tokens, 1), 4),
+            unknown_shares(reviews.unknown, reviews.tokens),
             reviews.truncated,
         )
         results: list[Score | Refusal] = [

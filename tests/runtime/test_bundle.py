@@ -137,7 +137,7 @@ def test_a_folder_or_fifo_in_the_place_of_a_file_is_refused(bundle: Path, name: 
         open_bundle(bundle)
 
 
-@pytest.mark.parametrize("version", [0, 1, 3, "2", None, 2.5, []], ids=repr)
+@pytest.mark.parametrize("version", [0, 2, 4, "3", None, 3.5, []], ids=repr)
 def test_an_unknown_format_version_is_refused(bundle: Path, version: object) -> None:
     reseal(bundle, lambda record: record.update(format_version=version))
     with pytest.raises(BundleError, match="format version"):
