@@ -210,6 +210,19 @@ def test_a_file_that_is_described_wrongly_is_refused(bundle: Path, entry: object
         open_bundle(bundle)
 
 
+@pytest.mark.parametrize("reference", [None, {}, 7, {"score": [1, 2]}], ids=repr)
+def test_a_reference_that_is_none_is_refused(bundle: Path, reference: object) -> None:
+    reseal(bundle, lambda record: record.update(reference=reference))
+    with pytest.raises(BundleError, match="histograms have to be of score, tokens, unknown_share"):
+        open_bundle(bundle)
+
+
+def test_a_reference_with_another_edge_is_refused(bundle: Path) -> None:
+    reseal(bundle, lambda record: record["reference"]["tokens"]["edges"].append(2048))
+    with pytest.raises(BundleError, match="the histogram of tokens"):
+        open_bundle(bundle)
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -18,10 +18,10 @@ import pytest
 from onnx import numpy_helper
 
 from pipeline.chain import STAGES, Outcome, outcome_table, run_chain
-from pipeline.corpora.splits import load_reviews
+from pipeline.corpora.splits import Split, load_reviews
 from pipeline.errors import DataError, GateError, InterruptedRun
 from pipeline.graphs.quantized import store_embedding
-from pipeline.networks.recurrent import build_network, fit_network
+from pipeline.networks.recurrent import build_network, fit_network, predict_scores
 from pipeline.recipe import Recipe
 from pipeline.reports import Evaluated, Exported
 from pipeline.runtime.bundle import open_bundle, read_manifest
@@ -30,7 +30,7 @@ from pipeline.runtime.rows import Score
 from pipeline.runtime.scorer import Scorer
 from pipeline.runtime.self_test import run_self_test
 from pipeline.runtime.text import TokenizedBatch
-from pipeline.stages import check_parity, publish, train
+from pipeline.stages import check_parity, evaluate, publish, train
 from pipeline.stages.acquire import Sourcing
 from pipeline.stages.prepare import _ordered, _split
 from pipeline.workspace import Done, Workspace
@@ -214,6 +214,32 @@ def test_a_network_that_must_not_ship_is_refused_and_current_stays(
     monkeypatch.undo()
     with pytest.raises(GateError, match=gate):
         run(workspace, recipe)
+
+
+def test_scores_that_are_no_numbers_on_validation_alone_are_refused(
+    copied: tuple[Workspace, Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, recipe = copied
+    shutil.rmtree(workspace.root / "runs/tiny/evaluate")
+
+    def break_validation(model: Any, padded: Any) -> Any:
+        return predict_scores(model, padded) * np.float32(np.nan if len(padded) == 80 else 1)
+
+    monkeypatch.setattr(evaluate, "predict_scores", break_validation)
+    with pytest.raises(GateError, match="gate finite: 80, .*80 of 80 scores are NaN"):
+        run(workspace, recipe)
+
+
+def test_a_validation_review_without_a_word_is_not_counted() -> None:
+    split = Split(
+        ids=np.zeros((3, 2), np.int32),
+        labels=np.array([0, 1, 1], np.int32),
+        lengths=np.array([3, 0, 4], np.int32),
+        unknown=np.array([1, 0, 4], np.int32),
+    )
+    found = Histograms()
+    found.add(scores=np.array([0.1, 0.9]), tokens=np.array([3, 4]), unknown_share=np.array([0.3333, 1.0]))
+    assert evaluate._count(split, np.array([0.1, 0.5, 0.9], np.float32)) == found
 
 
 # Graphs that are not the network
