@@ -41,7 +41,8 @@ class Histograms:
         """Count reviews that were scored; a value beyond an outer edge counts in the outer bin.
 
         Args:
-            scores: Shape ``(reviews,)``, all finite; a float32 and its shortest decimal count alike.
+            scores: Shape ``(reviews,)``, all finite; a float32, its exact value and its
+                shortest decimal count alike.
             tokens: Words per review before cutting, the same shape.
             unknown_share: Share of those words that are not in the vocabulary, rounded to four
                 digits, the same shape.
