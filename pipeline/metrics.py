@@ -127,16 +127,21 @@ def _by_bucket(
             }
 
 
-def quality_gates(scores: Scores, labels: Labels, threshold: float, limits: GateSettings) -> list[Gate]:
-    """Judge whether scores come from a network that has learnt, the most telling refusal first."""
+def finite_gate(scores: Scores) -> Gate:
+    """Judge whether every score is a number; on others nothing can be measured."""
     broken = int((~np.isfinite(scores)).sum())
-    finite = Gate(
+    return Gate(
         "finite", broken == 0, float(broken), "0 scores that are no numbers",
         "every score is a number" if broken == 0 else
         f"{broken:,} of {len(scores):,} scores are NaN or infinite: training diverged; "
         f"lower training.learning_rate",
     )  # fmt: skip
-    if broken:
+
+
+def quality_gates(scores: Scores, labels: Labels, threshold: float, limits: GateSettings) -> list[Gate]:
+    """Judge whether scores come from a network that has learnt, the most telling refusal first."""
+    finite = finite_gate(scores)
+    if not finite.passed:
         return [finite]
     called = scores >= threshold
     right = int((called == labels).sum())

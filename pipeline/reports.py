@@ -76,11 +76,13 @@ class Trained:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The network has been measured on the test split."""
+    """The network has been measured on the test split, and what it sees on the validation split."""
 
     threshold: float
     metrics: dict[str, Any]
     gates: list[dict[str, Any]]
+    reference: dict[str, Any]
+    """Histograms of the validation split, as ``pipeline.runtime.histograms`` records them."""
 
     METRICS = "evaluation.json"
     PAGE = "evaluation.md"

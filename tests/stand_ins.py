@@ -21,6 +21,7 @@ from pipeline.runtime.bundle import (
     Manifest,
     write_golden,
 )
+from pipeline.runtime.histograms import Histograms
 from pipeline.runtime.model_facts import FACTS_VERSION, ModelFacts
 from pipeline.runtime.scorer import Scorer
 from pipeline.runtime.self_test import score_golden
@@ -74,7 +75,13 @@ def make_scorer() -> Scorer:
     return Scorer(Bundle(Path("stand-in"), {MODEL: make_model()}, None))
 
 
-def make_bundle(folder: Path, *, accuracy: float = 0.9, model: bytes | None = None) -> Manifest:
+def make_bundle(
+    folder: Path,
+    *,
+    accuracy: float = 0.9,
+    model: bytes | None = None,
+    reference: Histograms | None = None,
+) -> Manifest:
     """Write a whole, valid bundle of the stand-in network into a new folder."""
     content = model or make_model()
     scorer = Scorer(Bundle(folder, {MODEL: content}, None))
@@ -97,6 +104,7 @@ def make_bundle(folder: Path, *, accuracy: float = 0.9, model: bytes | None = No
         gates=[],
         parity={"largest": 0.0, "labels_changed": 0},
         graph={"form": "float32", "operators": operators, "opset": 17, "bytes": len(content), "refused": {}},
+        reference=(reference or Histograms()).to_record(),
         files=records,
     ).sealed()
     folder.mkdir(parents=True)

@@ -12,6 +12,7 @@ from typing import NoReturn
 import click
 
 from pipeline.cli.bundles import inspect, verify
+from pipeline.cli.drift import drift
 from pipeline.cli.score import score
 from pipeline.cli.train import train
 from pipeline.errors import InputOutputError, InterruptedRun, ResenhaError
@@ -31,12 +32,14 @@ def resenha() -> None:
       resenha score reviews.csv > scores.jsonl
       resenha inspect
       resenha verify artifacts/current
+      resenha drift scored/_summary.json
     """
 
 
 resenha.add_command(score)
 resenha.add_command(inspect)
 resenha.add_command(verify)
+resenha.add_command(drift)
 resenha.add_command(train)
 
 

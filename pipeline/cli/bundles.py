@@ -27,6 +27,7 @@ def inspect(bundle: Path | None, as_json: bool) -> None:
       resenha inspect artifacts/current --json | python -m json.tool
     """
     from pipeline.runtime.bundle import open_bundle
+    from pipeline.runtime.histograms import Histograms
     from pipeline.runtime.scorer import Scorer
 
     opened = open_bundle(bundle_path(bundle))
@@ -46,6 +47,7 @@ def inspect(bundle: Path | None, as_json: bool) -> None:
     }
     if manifest:
         low, high = manifest.metrics["accuracy_interval"]
+        validated = Histograms.from_record(manifest.reference).total
         lines |= {
             "accuracy": f"{manifest.metrics['accuracy']:.4f} on {manifest.metrics['reviews']:,} test reviews "
             f"(95 % interval {low:.4f} to {high:.4f})",
@@ -53,6 +55,7 @@ def inspect(bundle: Path | None, as_json: bool) -> None:
             f"weights, {manifest.parity['labels_changed']} labels changed",
             "graph": "{form}, {bytes:,} bytes, opset {opset}".format_map(manifest.graph),
             "operators": ", ".join(f"{name} {n}" for name, n in sorted(manifest.graph["operators"].items())),
+            "reference": f"histograms of {validated:,} validation reviews (see resenha drift)",
             "files": ", ".join(f"{name} {record.size:,} B" for name, record in manifest.files.items()),
             "digest": manifest.digest,
         }

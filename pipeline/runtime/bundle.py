@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import BundleError
+from pipeline.runtime.histograms import Histograms
 from pipeline.runtime.rows import printable
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MODEL = "model.onnx"
 MANIFEST = "manifest.json"
 GOLDEN = "golden.jsonl"
@@ -50,6 +51,8 @@ class Manifest:
     graph: Mapping[str, Any]
     """Of ``model.onnx``: its form, operators (type to number, subgraphs included), opset, bytes, and
     what refused the forms that would have been preferred."""
+    reference: Mapping[str, Any]
+    """Of the validation split, as ``Histograms.to_record`` gives it: what scoring is compared with."""
     files: Mapping[str, FileRecord]
     digest: str = ""
     """SHA-256 of this manifest's canonical bytes with this field empty."""
@@ -187,6 +190,7 @@ def _check_figures(manifest: Manifest) -> None:
         *manifest.graph["operators"].values(),
     ):
         _check_types(count, int)
+    Histograms.from_record(manifest.reference)
 
 
 def read_checked_files(folder: Path, manifest: Manifest) -> Iterator[tuple[str, bytes]]:

@@ -132,7 +132,7 @@ def run_folder(
 def describe(run: FolderRun, path: Path) -> dict[str, Any]:
     """Give what a run would do, as JSON can hold it, without doing any of it."""
     tally = ReadTally()
-    with open(os.devnull, "wb") as nowhere:
+    with Path(os.devnull).open("wb") as nowhere:
         totals = write_listing(_found(run, tally), nowhere)
     plan = replace(run.plan, inputs=replace(totals, passed_over=tally.passed_over))
     record = plan.to_record()

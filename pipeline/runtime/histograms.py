@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 EDGES: Mapping[str, tuple[float, ...]] = {
     # Fine enough to see scores move away from both ends, where a trained network puts most of them.
     "score": tuple(number / 20 for number in range(20)),
-    # Words of a review before cutting. Real film reviews have a quarter of theirs on either side of
-    # 129 and 290 (imdb.npz), so bins are narrow there; messages and whole articles have theirs, too.
+    # Words of a review before cutting. Half of the reviews of imdb.npz have 129 to 290 of them, so
+    # bins are narrow there; messages of a few words and whole articles have bins of their own, too.
     "tokens": (1, 4, 8, 16, 32, 64, 96, 128, 160, 192, 224, 256, 320, 384, 512, 768, 1024),
     # Exactly 0 first: shares have four digits. With 10,000 ids, half of the reviews of imdb.npz lie
     # between 0.029 and 0.071 and one in a hundred above 0.15; another language lies near 1.
@@ -41,7 +41,8 @@ class Histograms:
         """Count reviews that were scored; a value beyond an outer edge counts in the outer bin.
 
         Args:
-            scores: Shape ``(reviews,)``, all finite; a float32 and its shortest decimal count alike.
+            scores: Shape ``(reviews,)``, all finite; a float32, its exact value and its
+                shortest decimal count alike.
             tokens: Words per review before cutting, the same shape.
             unknown_share: Share of those words that are not in the vocabulary, rounded to four
                 digits, the same shape.

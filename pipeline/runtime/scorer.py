@@ -19,7 +19,7 @@ from pipeline.runtime.cores import usable_cores
 from pipeline.runtime.model_facts import read_facts
 from pipeline.runtime.padding import pad_batch
 from pipeline.runtime.rows import Refusal, RejectCode, Score
-from pipeline.runtime.text import TokenizedBatch
+from pipeline.runtime.text import TokenizedBatch, unknown_shares
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -209,7 +209,7 @@ class ScoredReviews:
     def columns(self) -> ScoreColumns:
         """Wait for the scores, and give what is known of every review."""
         reviews, scores = self.reviews, shortest_decimals(self.scores())
-        share = np.round(reviews.unknown / np.maximum(reviews.tokens, 1), 4)
+        share = unknown_shares(reviews.unknown, reviews.tokens)
         is_positive = scores >= self.scorer.threshold
         return ScoreColumns(scores, is_positive, reviews.tokens, reviews.unknown, share, reviews.truncated)
 

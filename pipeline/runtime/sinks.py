@@ -11,6 +11,9 @@ from typing import Any, BinaryIO
 
 from pipeline.runtime.rows import Reject, Row, Score
 
+if TYPE_CHECKING:
+    from pipeline.runtime.parquet_sink import ParquetSink
+
 COLUMNS = ("source", "row", "id", "score", "label", "tokens", "unknown_share", "truncated")
 """Of every scored row; columns to be kept follow behind them."""
 _NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?([eE][+-]?[0-9]+)?")

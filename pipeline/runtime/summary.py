@@ -12,8 +12,7 @@ import numpy as np
 from pipeline.errors import ResenhaError
 from pipeline.runtime.histograms import Histograms
 from pipeline.runtime.scorer import ScoreColumns
-
-SUMMARY_VERSION = 1
+from pipeline.runtime.summary_reading import SUMMARY_VERSION
 
 
 @dataclass

@@ -98,6 +98,17 @@ def split_words(text: str, html_breaks: HtmlBreaks) -> list[str]:
     return re.findall(_WORD, text.lower())
 
 
+def unknown_shares(unknown: NDArray[np.integer], tokens: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Give the share of each review's words that are not in the vocabulary, rounded to four digits.
+
+    Args:
+        unknown: Unknown words per review, shape ``(reviews,)``.
+        tokens: All of its words, the same shape; a review without a word has a share of 0.
+    """
+    shares: NDArray[np.float64] = np.round(unknown / np.maximum(tokens, 1), 4)
+    return shares
+
+
 def rank_words(counts: Mapping[str, int]) -> list[str]:
     """Order words by falling frequency; ties by code points, so that input order is irrelevant."""
     return sorted(counts, key=lambda word: (-counts[word], word))

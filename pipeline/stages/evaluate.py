@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pipeline.corpora.splits import load_split
+from pipeline.corpora.splits import Split, load_split
 from pipeline.gates import Gate, require
-from pipeline.metrics import SplitFacts, choose_threshold, measure, quality_gates
+from pipeline.metrics import SplitFacts, choose_threshold, finite_gate, measure, quality_gates
 from pipeline.networks.recurrent import load_network, predict_scores
 from pipeline.recipe import Recipe
 from pipeline.reports import Acquired, Evaluated, Prepared, Trained
+from pipeline.runtime.histograms import Histograms
+from pipeline.runtime.text import unknown_shares
 from pipeline.workspace import Done, Workspace
 
 
@@ -25,7 +28,7 @@ def evaluate(
     prepared: Done[Prepared],
     trained: Done[Trained],
 ) -> Done[Evaluated]:
-    """Score the test split with Keras, measure, write the evaluation, and judge.
+    """Score the validation and test splits with Keras, measure, write the evaluation, and judge.
 
     Raises:
         GateError: If a gate refuses the network; the evaluation can be read all the same.
@@ -52,20 +55,32 @@ def _evaluate(
     recipe: Recipe, acquired: Acquired, prepared: Done[Prepared], trained: Done[Trained], folder: Path
 ) -> Evaluated:
     model = load_network(recipe.text, recipe.network, trained[Trained.WEIGHTS])
+    validation, test = (load_split(prepared[name]) for name in (Prepared.VALIDATION, Prepared.TEST))
+    expected = predict_scores(model, validation.ids)
+    finite = finite_gate(expected)
     threshold = recipe.evaluation.threshold
     if threshold == "validation":
-        validation = load_split(prepared[Prepared.VALIDATION])
-        scores = predict_scores(model, validation.ids)
-        threshold = choose_threshold(scores, validation.labels) if np.isfinite(scores).all() else 0.5
-    test = load_split(prepared[Prepared.TEST])
+        threshold = choose_threshold(expected, validation.labels) if finite.passed else 0.5
     scores = predict_scores(model, test.ids)
-    gates = quality_gates(scores, test.labels, threshold, recipe.gates)
+    gates = quality_gates(scores, test.labels, threshold, recipe.gates) if finite.passed else [finite]
     facts = SplitFacts(test.lengths, test.unknown)
     metrics = measure(scores, test.labels, threshold, facts) if np.isfinite(scores).all() else {}
-    report = Evaluated(threshold, metrics, [gate.to_record() for gate in gates])
+    reference = _count(validation, expected).to_record() if finite.passed else {}
+    report = Evaluated(threshold, metrics, [gate.to_record() for gate in gates], reference)
     (folder / Evaluated.METRICS).write_text(json.dumps(metrics, indent=2) + "\n", "utf-8")
     (folder / Evaluated.PAGE).write_text(_page(recipe, acquired, metrics, gates), "utf-8")
     return report
+
+
+def _count(split: Split, scores: NDArray[np.float32]) -> Histograms:
+    """Count a split's reviews as a scorer counts what it scores: those without a word get no score."""
+    histograms, has_word = Histograms(), split.lengths > 0
+    histograms.add(
+        scores=scores[has_word],
+        tokens=split.lengths[has_word].astype(np.int64),
+        unknown_share=unknown_shares(split.unknown, split.lengths)[has_word],
+    )
+    return histograms
 
 
 def _page(recipe: Recipe, acquired: Acquired, metrics: dict[str, Any], gates: list[Gate]) -> str:

@@ -126,6 +126,7 @@ def _make_manifest(
             "refused": compared.report.refused,
             **exported.report.graphs[compared.report.form],
         },
+        "reference": evaluated.report.reference,
     }
     files[CARD] = _card(recipe, description).encode()
     records = {

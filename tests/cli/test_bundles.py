@@ -50,6 +50,7 @@ def test_inspect_shows_what_a_bundle_is(bundle: Path, capsys: Capture) -> None:
         "positive from a score of 0.5, else negative",
         "0.9000 on 100 test reviews",
         "Gather 1, ReduceSum 1, Sigmoid 1",
+        "histograms of 0 validation reviews",
         read_manifest(bundle).digest,
     ):
         assert part in out
@@ -176,7 +177,7 @@ def test_help_shows_examples(capsys: Capture, command: Sequence[str], option: st
     assert "Examples:\n    resenha " in out
 
 
-@pytest.mark.parametrize("command", ["score", "train"])
+@pytest.mark.parametrize("command", ["score", "drift", "train"])
 def test_help_names_the_exit_statuses(capsys: Capture, command: str) -> None:
     assert cli.run([command, "--help"]) == 0
     out = capsys.readouterr().out

@@ -137,7 +137,7 @@ def test_a_folder_or_fifo_in_the_place_of_a_file_is_refused(bundle: Path, name: 
         open_bundle(bundle)
 
 
-@pytest.mark.parametrize("version", [0, 1, 3, "2", None, 2.5, []], ids=repr)
+@pytest.mark.parametrize("version", [0, 2, 4, "3", None, 3.5, []], ids=repr)
 def test_an_unknown_format_version_is_refused(bundle: Path, version: object) -> None:
     reseal(bundle, lambda record: record.update(format_version=version))
     with pytest.raises(BundleError, match="format version"):
@@ -207,6 +207,19 @@ def test_a_manifest_that_lists_no_graph_is_refused(bundle: Path) -> None:
 def test_a_file_that_is_described_wrongly_is_refused(bundle: Path, entry: object) -> None:
     reseal(bundle, lambda record: record["files"].update({CARD: entry}))
     with pytest.raises(BundleError):
+        open_bundle(bundle)
+
+
+@pytest.mark.parametrize("reference", [None, {}, 7, {"score": [1, 2]}], ids=repr)
+def test_a_reference_that_is_none_is_refused(bundle: Path, reference: object) -> None:
+    reseal(bundle, lambda record: record.update(reference=reference))
+    with pytest.raises(BundleError, match="histograms have to be of score, tokens, unknown_share"):
+        open_bundle(bundle)
+
+
+def test_a_reference_with_another_edge_is_refused(bundle: Path) -> None:
+    reseal(bundle, lambda record: record["reference"]["tokens"]["edges"].append(2048))
+    with pytest.raises(BundleError, match="the histogram of tokens"):
         open_bundle(bundle)
 
 

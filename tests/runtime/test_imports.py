@@ -64,7 +64,9 @@ def test_a_heavy_import_would_be_noticed(tmp_path: Path, module: str, heavy: str
     assert heavy in python(IMPORT_ALL, folder=copy_with(tmp_path, module, f"import {heavy}")).stdout.split()
 
 
-@pytest.mark.parametrize("command", [[], ["score"], ["inspect"], ["verify"], ["train"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [[], ["score"], ["inspect"], ["verify"], ["drift"], ["train"]], ids=" ".join
+)
 def test_help_needs_neither_numpy_nor_onnx_runtime(command: list[str]) -> None:
     assert python(HELP, *command, "--help").stderr.split() == ["status", "0"]
 

@@ -18,17 +18,21 @@ import pytest
 from onnx import numpy_helper
 
 from pipeline.chain import STAGES, Outcome, outcome_table, run_chain
+from pipeline.corpora.splits import Split, load_reviews
 from pipeline.errors import DataError, GateError, InterruptedRun
 from pipeline.graphs.quantized import store_embedding
-from pipeline.networks.recurrent import build_network, fit_network
+from pipeline.networks.recurrent import build_network, fit_network, predict_scores
 from pipeline.recipe import Recipe
 from pipeline.reports import Evaluated, Exported
 from pipeline.runtime.bundle import open_bundle, read_manifest
+from pipeline.runtime.histograms import Histograms
+from pipeline.runtime.rows import Score
 from pipeline.runtime.scorer import Scorer
 from pipeline.runtime.self_test import run_self_test
 from pipeline.runtime.text import TokenizedBatch
-from pipeline.stages import check_parity, publish, train
+from pipeline.stages import check_parity, evaluate, publish, train
 from pipeline.stages.acquire import Sourcing
+from pipeline.stages.prepare import _ordered, _split
 from pipeline.workspace import Done, Workspace
 
 NAMES = [stage.__name__ for stage in STAGES]
@@ -79,6 +83,25 @@ def test_the_bundle_is_whole_promoted_and_scores(finished: tuple[Path, Recipe]) 
         "manifest.json",
         "model.onnx",
     ]
+
+
+def test_the_bundle_carries_what_its_scorer_sees_of_the_validation_reviews(
+    finished: tuple[Path, Recipe],
+) -> None:
+    artifacts, recipe = finished
+    [train_file] = (artifacts / "runs/tiny/acquire").glob("*/train.jsonl")
+    given = _ordered(load_reviews(train_file), recipe.training)
+    _, validation = _split(given, recipe.training.validation_split)
+    scores = Scorer.load(artifacts / "current").score_reviews([review.text for review in validation])
+    scored = [score for score in scores if isinstance(score, Score)]
+    found = Histograms()
+    found.add(
+        scores=np.array([score.score for score in scored]),
+        tokens=np.array([score.tokens for score in scored]),
+        unknown_share=np.array([score.unknown_share for score in scored]),
+    )
+    assert found.total == 80
+    assert Histograms.from_record(read_manifest(artifacts / "current").reference) == found
 
 
 def test_a_second_run_does_nothing_again_and_publishes_the_same(copied: tuple[Workspace, Recipe]) -> None:
@@ -171,7 +194,7 @@ def planted(kind: str) -> Any:
     [
         ("inverted", "not_inverted", "1 − it would be "),
         ("collapsed", "not_collapsed", "get the same label"),
-        ("diverged", "finite", "120 of 120 scores are NaN"),
+        ("diverged", "finite", "80 of 80 scores are NaN"),
         ("at chance", "above_chance", "has learnt nothing that helps"),
     ],
 )
@@ -191,6 +214,32 @@ def test_a_network_that_must_not_ship_is_refused_and_current_stays(
     monkeypatch.undo()
     with pytest.raises(GateError, match=gate):
         run(workspace, recipe)
+
+
+def test_scores_that_are_no_numbers_on_validation_alone_are_refused(
+    copied: tuple[Workspace, Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, recipe = copied
+    shutil.rmtree(workspace.root / "runs/tiny/evaluate")
+
+    def break_validation(model: Any, padded: Any) -> Any:
+        return predict_scores(model, padded) * np.float32(np.nan if len(padded) == 80 else 1)
+
+    monkeypatch.setattr(evaluate, "predict_scores", break_validation)
+    with pytest.raises(GateError, match="gate finite: 80, .*80 of 80 scores are NaN"):
+        run(workspace, recipe)
+
+
+def test_a_validation_review_without_a_word_is_not_counted() -> None:
+    split = Split(
+        ids=np.zeros((3, 2), np.int32),
+        labels=np.array([0, 1, 1], np.int32),
+        lengths=np.array([3, 0, 4], np.int32),
+        unknown=np.array([1, 0, 4], np.int32),
+    )
+    found = Histograms()
+    found.add(scores=np.array([0.1, 0.9]), tokens=np.array([3, 4]), unknown_share=np.array([0.3333, 1.0]))
+    assert evaluate._count(split, np.array([0.1, 0.5, 0.9], np.float32)) == found
 
 
 # Graphs that are not the network
