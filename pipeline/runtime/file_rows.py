@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from pipeline.errors import InputOutputError, PlanError, UsageError
-from pipeline.runtime.delimited import Record, RecordReader
+from pipeline.runtime.columns import Columns
+from pipeline.runtime.compressed import CorruptedFileError
+from pipeline.runtime.delimited import RecordReader
 from pipeline.runtime.json_lines import UnfitJsonError, load_json, parse_review
 from pipeline.runtime.lines import MAX_ROW_BYTES, Line, read_chunks, read_lines
 from pipeline.runtime.listing import InputFile
-from pipeline.runtime.opening import STDIN, NotAFileError, name_without_loss, open_utf8
+from pipeline.runtime.opening import STDIN, NotAFileError, name_without_loss, open_file, open_utf8
 from pipeline.runtime.reading import InputFormat, Place, ReadOptions, ReadTally
-from pipeline.runtime.rows import Reject, RejectCode, Row, printable
+from pipeline.runtime.rows import Refusal, Reject, RejectCode, Row, printable
 from pipeline.runtime.stamps import Stamp
+
+if TYPE_CHECKING:
+    from pipeline.runtime.parquet_files import ParquetReviews, ParquetRow
 
 _JSON_WHITE_SPACE = b" \t\r\n"
 _ARRAY_START = re.compile(rb"\s*\[\s*(\{.*)?")
@@ -71,38 +76,96 @@ class FileReader:
             end = self._file_reject(RejectCode.UNREADABLE, error.strerror or str(error))
         except NotAFileError as error:
             end = self._file_reject(RejectCode.NOT_A_FILE, str(error))
+        except CorruptedFileError as error:
+            end = self._file_reject(RejectCode.CORRUPTED, str(error))
         self.place.enter(number + 1)
         if end:
             yield end
 
     def check_header(self) -> None:
-        """Read a file with columns up to its header.
+        """Look at the columns of a file that has some; what cannot be read becomes a reject later.
 
         Raises:
-            UsageError: If a column is missing, or there twice.
+            UsageError: If a column is missing, there twice, or holds something else than text.
+            MissingExtra: If reading the file takes a package that is not installed.
         """
-        if self.file.input_format in (InputFormat.CSV, InputFormat.TSV):
-            for _ in self.rows():
-                return
+        self._check_kept()
+        try:
+            if self.file.input_format is InputFormat.PARQUET:
+                with self._open_parquet():
+                    return
+            if self.file.input_format in (InputFormat.CSV, InputFormat.TSV):
+                with self._open(is_proved=True) as (stream, offset):
+                    self._columns(self._records(stream, offset))
+        except UsageError:
+            if not self._is_corrupted():
+                raise
+        except (OSError, UnicodeError, NotAFileError, CorruptedFileError):
+            return
+
+    def _check_kept(self) -> None:
+        if self.options.keep_columns and self.file.input_format in (InputFormat.TEXT, InputFormat.LINES):
+            msg = f"{printable(self.file.name)} has no columns that --keep-columns could keep"
+            raise UsageError(msg)
+
+    def _is_corrupted(self) -> bool:
+        try:
+            with self._open():
+                return False
+        except CorruptedFileError:
+            return True
 
     def _file_reject(self, code: RejectCode, message: str) -> Reject:
         return Reject(self.source, 0, code, message)
 
     def _rows(self) -> Iterator[Row | Reject]:
+        self._check_kept()
         chosen = self.file.input_format
-        if chosen in (InputFormat.CSV, InputFormat.TSV):
+        if chosen is InputFormat.PARQUET:
+            yield from self._parquet_rows()
+        elif chosen in (InputFormat.CSV, InputFormat.TSV):
             yield from self._delimited_rows()
-            return
-        with self._open(self.place.offset) as (stream, offset):
-            if chosen is InputFormat.TEXT:
-                yield from self._whole_text(stream, offset)
-            elif chosen is InputFormat.LINES:
-                yield from self._line_rows(stream, offset)
-            else:
-                yield from self._json_rows(stream, offset)
+        else:
+            with self._open(self.place.offset) as (stream, offset):
+                if chosen is InputFormat.TEXT:
+                    yield from self._whole_text(stream, offset)
+                elif chosen is InputFormat.LINES:
+                    yield from self._line_rows(stream, offset)
+                else:
+                    yield from self._json_rows(stream, offset)
 
-    def _open(self, start: int = 0) -> AbstractContextManager[tuple[BinaryIO, int]]:
-        return open_utf8(self.file.name, self.options.encoding, start=start, stamp=self.stamp)
+    def _open(
+        self, start: int = 0, *, is_proved: bool = False
+    ) -> AbstractContextManager[tuple[BinaryIO, int]]:
+        # Whoever reads on from a place has been at the beginning, where a file is proved whole.
+        is_proved = is_proved or start > 0 or self.place.row > 0
+        return open_utf8(
+            self.file.name, self.options.encoding, start=start, stamp=self.stamp, is_proved=is_proved
+        )
+
+    @contextmanager
+    def _open_parquet(self) -> Iterator[ParquetReviews]:
+        from pipeline.runtime.parquet_files import ParquetReviews
+
+        if self.file.name == STDIN:
+            msg = "Parquet cannot be read from standard input: its end has to be read first; name a file"
+            raise UsageError(msg)
+        options = self.options
+        with open_file(self.file.name, self.stamp) as raw:
+            yield ParquetReviews(
+                raw,
+                self.file.name,
+                text_column=options.text_column,
+                id_column=options.id_column,
+                kept_columns=options.keep_columns,
+            )
+
+    def _parquet_rows(self) -> Iterator[Row | Reject]:
+        source, place = self.source, self.place
+        with self._open_parquet() as reviews:
+            for row in reviews.rows(place.row):
+                place.row += 1
+                yield _parquet_row(source, place.row, row)
 
     def _whole_text(self, stream: BinaryIO, offset: int) -> Iterator[Row | Reject]:
         content = bytearray()
@@ -153,20 +216,23 @@ class FileReader:
         place.line, place.offset = line, offset
 
     def _delimited_rows(self) -> Iterator[Row | Reject]:
-        delimiter = self.options.delimiter or ("\t" if self.file.input_format is InputFormat.TSV else ",")
         place = self.place
         with self._open() as (stream, offset):
-            records = RecordReader(stream, delimiter, offset=offset)
+            records = self._records(stream, offset)
             columns = self._columns(records)
-            if not place.offset:
-                place.line, place.offset = records.following
+            if not place.row:
                 yield from self._record_rows(records, columns)
                 return
         with self._open(place.offset) as (stream, offset):
-            records = RecordReader(stream, delimiter, offset=offset, number=place.line)
-            yield from self._record_rows(records, columns)
+            yield from self._record_rows(self._records(stream, offset, place.line), columns)
 
-    def _record_rows(self, records: RecordReader, columns: _Columns) -> Iterator[Row | Reject]:
+    def _records(self, stream: BinaryIO, offset: int, line: int = 1) -> RecordReader:
+        is_tsv = self.file.input_format is InputFormat.TSV
+        return RecordReader(
+            stream, self.options.delimiter or ("\t" if is_tsv else ","), offset=offset, number=line
+        )
+
+    def _record_rows(self, records: RecordReader, columns: Columns) -> Iterator[Row | Reject]:
         source, place = self.source, self.place
         for record in records:
             if record.fields is not None and not record.fields:
@@ -175,13 +241,13 @@ class FileReader:
             self._step(*records.following)
             yield columns.row_of(source, place.row, record)
 
-    def _columns(self, records: RecordReader) -> _Columns:
+    def _columns(self, records: RecordReader) -> Columns:
         header = next((record for record in records if record.fields != []), None)
         if header is None or header.fields is None:
             why = "is empty" if header is None else f"has a header that cannot be read: {header.message}"
             msg = f"{printable(self.file.name)} {why}; the first line has to name the columns"
             raise UsageError(msg)
-        return _Columns.find(self.file.name, header.fields, self.options)
+        return Columns.find(self.file.name, header.fields, self.options)
 
 
 def _is_array(head: list[Line]) -> bool:
@@ -215,6 +281,16 @@ def _text_row(source: str, row: int, line: Line, review_id: str | None = None) -
         return Reject(source, row, RejectCode.INVALID_ENCODING, message, line.number, where)
 
 
+def _parquet_row(source: str, row: int, found: ParquetRow | Refusal) -> Row | Reject:
+    if isinstance(found, Refusal):
+        return Reject(source, row, found.code, found.message)
+    if found.text is None:
+        return Reject(source, row, RejectCode.TEXT_NOT_STRING, "is null, not a string")
+    content = found.text if len(found.text) <= MAX_ROW_BYTES else None
+    read = _text_row(source, row, Line(0, 0, content, b"", 0), review_id=found.id)
+    return replace(read, line=None) if isinstance(read, Reject) else read._replace(kept=found.kept, line=None)
+
+
 def _json_row(read: Row, line: int, options: ReadOptions) -> Row | Reject:
     try:
         text, review_id, kept = parse_review(
@@ -226,43 +302,3 @@ def _json_row(read: Row, line: int, options: ReadOptions) -> Row | Reject:
     except UnfitJsonError as error:
         return Reject(read.source, read.row, error.code, str(error), line)
     return Row(read.source, read.row, review_id, text, kept, line)
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """Which of a record's fields mean what."""
-
-    width: int
-    text: int
-    id: int | None
-    kept: tuple[int, ...]
-
-    @classmethod
-    def find(cls, name: str, header: list[str], options: ReadOptions) -> _Columns:
-        def place_of(column: str, option: str) -> int:
-            if header.count(column) == 1:
-                return header.index(column)
-            found = ", ".join(printable(each) for each in header)
-            what = "more than one column" if column in header else "no column"
-            hint = f"{option} names the one to use"
-            if len(header) == 1:
-                hint += "; if this is several columns in one, --delimiter says what stands between them"
-            msg = f"{printable(name)} has {what} {printable(column)!r}; its columns are: {found} ({hint})"
-            raise UsageError(msg)
-
-        text = place_of(options.text_column, "--text-column")
-        kept = tuple(place_of(column, "--keep-columns") for column in options.keep_columns)
-        is_named = options.id_column is not None or "id" in header
-        review_id = place_of(options.id_column or "id", "--id-column") if is_named else None
-        return cls(len(header), text, review_id, kept)
-
-    def row_of(self, source: str, row: int, record: Record) -> Row | Reject:
-        line, fields, code, message, offset = record
-        if fields is None:
-            return Reject(source, row, code or RejectCode.UNCLOSED_QUOTE, message, line, offset)
-        if len(fields) != self.width:
-            found = f"{len(fields)} columns, the header has {self.width}"
-            return Reject(source, row, RejectCode.COLUMN_COUNT, found, line)
-        review_id = None if self.id is None else fields[self.id]
-        kept = tuple([fields[place] for place in self.kept]) if self.kept else ()
-        return Row(source, row, review_id, fields[self.text], kept, line)

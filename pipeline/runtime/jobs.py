@@ -9,7 +9,7 @@ from pipeline.errors import ResenhaError
 from pipeline.runtime.batching import WINDOW, window_sizes
 from pipeline.runtime.rows import Refusal, Reject, Row, Score, printable
 from pipeline.runtime.scorer import ScoredReviews, Scorer
-from pipeline.runtime.sinks import RowSink
+from pipeline.runtime.sinks import Sink
 from pipeline.runtime.summary import Summary
 
 _WINDOW_CHARACTERS = 4 << 20
@@ -22,7 +22,7 @@ _REMEMBERED_IDS = 100_000 - WINDOW
 def score_rows(
     rows: Iterable[Row | Reject],
     scorer: Scorer,
-    sink: RowSink,
+    sink: Sink,
     report_reject: Callable[[Reject], object],
     *,
     watch: Callable[[Summary], object] = lambda _summary: None,

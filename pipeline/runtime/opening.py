@@ -10,14 +10,16 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from pipeline.errors import InputOutputError, PlanError
+from pipeline.runtime.compressed import GzipStream, check_gzip, is_gzip
 from pipeline.runtime.rows import printable
 from pipeline.runtime.stamps import Stamp
 
 STDIN = "-"
 _CHUNK = 1 << 16
+_GZIP_HEAD = 3
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _LOOKS_ESCAPED = re.compile(r"\\[x\\]")
 
@@ -101,31 +103,76 @@ class Utf8Stream(io.RawIOBase):
 
 @contextmanager
 def open_utf8(
-    name: str, encoding: str | None, *, start: int = 0, stamp: Stamp | None = None
+    name: str, encoding: str | None, *, start: int = 0, stamp: Stamp | None = None, is_proved: bool = False
 ) -> Iterator[tuple[BinaryIO, int]]:
-    """Open a file, or standard input, as UTF-8.
+    """Open a file, or standard input, as UTF-8; what begins as gzip data is decompressed.
 
     Args:
         name: A path, or ``-``.
         encoding: See ``Utf8Stream``.
         start: Bytes of the UTF-8 to leave out, as they were counted when they were read.
         stamp: What the file has to be, before and after it is read.
+        is_proved: Whether compressed data is known to be whole; if not, it is read to its end first.
 
     Yields:
         The stream, and how many bytes lie before its first one.
 
     Raises:
         NotAFileError: If it is a FIFO, a socket, a device or a folder; nothing is waited for.
+        CorruptedFileError: If compressed data is not whole; from standard input only once it is met.
         PlanError: If it is another file than it has to be.
         InputOutputError: If standard input is closed.
     """
-    if name == STDIN:
-        if sys.stdin is None:
-            msg = "standard input is closed; name a file instead of -"
-            raise InputOutputError(msg)
-        stream = Utf8Stream(sys.stdin.buffer, encoding)
-        yield io.BufferedReader(stream), stream.offset
-        return
+    with _standard_input() if name == STDIN else open_file(name, stamp) as raw:
+        head = raw.read(_GZIP_HEAD)
+        content: BinaryIO = io.BufferedReader(_Headed(head, raw), _CHUNK)
+        if name != STDIN:
+            raw.seek(0)
+            content = raw
+        if is_gzip(head):
+            if not is_proved and name != STDIN:
+                check_gzip(raw)
+                raw.seek(0)
+            content = io.BufferedReader(GzipStream(content), _CHUNK)
+        stream = Utf8Stream(content, encoding)
+        if start:
+            stream.skip_to(start)
+        yield io.BufferedReader(stream), max(start, stream.offset)
+
+
+class _Headed(io.RawIOBase):
+    """A stream with bytes that were read from it put back."""
+
+    def __init__(self, head: bytes, stream: BinaryIO) -> None:
+        self._head = head
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        chunk = self._head or self._stream.read1(len(buffer))  # type: ignore[attr-defined]  # it is buffered
+        buffer[: min(len(chunk), len(buffer))] = chunk[: len(buffer)]
+        self._head = chunk[len(buffer) :]
+        return min(len(chunk), len(buffer))
+
+
+@contextmanager
+def _standard_input() -> Iterator[BinaryIO]:
+    if sys.stdin is None:
+        msg = "standard input is closed; name a file instead of -"
+        raise InputOutputError(msg)
+    yield sys.stdin.buffer
+
+
+@contextmanager
+def open_file(name: str, stamp: Stamp | None = None) -> Iterator[BinaryIO]:
+    """Open a file, and see to it that it is what it has to be, before and after it is read.
+
+    Raises:
+        NotAFileError: If it is a FIFO, a socket, a device or a folder; nothing is waited for.
+        PlanError: If it is another file than it has to be.
+    """
     # O_NONBLOCK: opening a FIFO that nobody writes to must not wait.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     descriptor = os.open(name, flags)
@@ -135,10 +182,7 @@ def open_utf8(
         raise NotAFileError(msg)
     with os.fdopen(descriptor, "rb") as raw:
         _check_stamp(name, raw, stamp)
-        stream = Utf8Stream(raw, encoding)
-        if start:
-            stream.skip_to(start)
-        yield io.BufferedReader(stream), max(start, stream.offset)
+        yield raw
         _check_stamp(name, raw, stamp)
 
 

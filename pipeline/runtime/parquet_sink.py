@@ -47,11 +47,14 @@ class ParquetSink:
         self._writer = _GroupWriter(pa, stream, self._schema)
         self._rows: list[tuple[Any, ...]] = []
         self._characters = 0
+        self.rows = 0
+        """Rows taken so far."""
 
     def write(self, scored: Sequence[tuple[Row, Score]]) -> None:
         """Take rows in the order given, and write each row group that they fill."""
+        self.rows += len(scored)
         for row, score in scored:
-            kept = [as_text(value) for value in getattr(row, "kept", ())]
+            kept = [as_text(value) for value in row.kept]
             self._characters += len(row.source) + len(row.id or "") + sum(len(text or "") for text in kept)
             self._rows.append((row.source, row.row, row.id, *score, *kept))
             if len(self._rows) == ROW_GROUP_ROWS or self._characters >= _ROW_GROUP_CHARACTERS:

@@ -114,10 +114,10 @@ class Plan:
             **asdict(self),
             "versions": versions(with_parquet=self.write.output_format is OutputFormat.PARQUET),
         }
-        record |= {"bundle": dict(self.bundle)}
         del record["shard"]
         digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
-        return record | {"shard": list(self.shard), "digest": digest}
+        # As JSON gives it back: a tuple is a list there.
+        return dict(json.loads(json.dumps(record | {"shard": self.shard, "digest": digest})))
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Plan:

@@ -24,6 +24,7 @@ class RejectCode(StrEnum):
     COLUMN_COUNT = "column_count"
     UNCLOSED_QUOTE = "unclosed_quote"
     UNREADABLE = "unreadable"
+    CORRUPTED = "corrupted"
     NOT_A_FILE = "not_a_file"
     NOT_FINITE = "not_finite"
 

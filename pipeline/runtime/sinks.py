@@ -7,12 +7,10 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from enum import StrEnum
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
+from pipeline.runtime.parquet_values import as_text
 from pipeline.runtime.rows import Reject, Row, Score
-
-if TYPE_CHECKING:
-    from pipeline.runtime.parquet_sink import ParquetSink
 
 COLUMNS = ("source", "row", "id", "score", "label", "tokens", "unknown_share", "truncated")
 """Of every scored row; columns to be kept follow behind them."""
@@ -53,11 +51,6 @@ def _csv_kept(value: object) -> str:
     return _csv_cell(text if _NUMBER.fullmatch(text) else neutralised(text))
 
 
-def as_text(value: object) -> str | None:
-    """Give a kept value as text: a string as it is, anything else as JSON, nothing as None."""
-    return value if isinstance(value, str | None) else json.dumps(value, ensure_ascii=False)
-
-
 def _json_cells(_column: str, values: Sequence[Any]) -> Iterable[str]:
     """Encode a whole column at once, which is thrice as fast as row by row; no value holds a line end."""
     return _encode_column(values)[1:-1].split("\n")
@@ -65,6 +58,19 @@ def _json_cells(_column: str, values: Sequence[Any]) -> Iterable[str]:
 
 def _json_kept(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+class Sink(Protocol):
+    """Takes scored rows."""
+
+    rows: int
+    """Rows taken so far."""
+
+    def write(self, scored: Sequence[tuple[Row, Score]]) -> None:
+        """Take rows in the order given."""
+
+    def close(self) -> None:
+        """Write what is still held."""
 
 
 class RowSink:
@@ -107,9 +113,7 @@ class RowSink:
         """Do nothing: every line is whole already."""
 
 
-def open_sink(
-    stream: BinaryIO, output_format: OutputFormat, kept: Sequence[str] = ()
-) -> RowSink | ParquetSink:
+def open_sink(stream: BinaryIO, output_format: OutputFormat, kept: Sequence[str] = ()) -> Sink:
     """Give what writes scored rows in a format; it has to be closed when all are written.
 
     Raises:

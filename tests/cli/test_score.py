@@ -395,7 +395,15 @@ def test_a_message_escapes_what_could_spoil_a_terminal(score: Score) -> None:
         ["reviews.txt", "--delimiter", "ab"],
         ["-", "-"],
         ["reviews.txt", "-o", "."],
-        ["reviews.txt", "-o", "folder/"],
+        ["reviews.txt", "-o", "nowhere/folder/"],
+        ["reviews.txt", "--resume"],
+        ["reviews.txt", "-o", "scores.jsonl", "--workers", "2"],
+        ["reviews.txt", "-o", "new/", "--rejects", "rejects.jsonl"],
+        ["reviews.txt", "-o", "new/", "--resume", "--overwrite"],
+        ["reviews.txt", "-o", "new/", "--shard", "3/2"],
+        ["reviews.txt", "-o", "new/", "--max-rejects", "many"],
+        ["--lines", "reviews.txt", "-o", "new/", "--keep-columns", "stars"],
+        ["reviews.txt", "-o", "new/", "--keep-columns", "label"],
         ["reviews.txt", "-o", "nowhere/scores.jsonl"],
         ["reviews.txt", "--rejects", "."],
         ["reviews.txt", "-o", "same", "--rejects", "./same"],
@@ -461,7 +469,7 @@ def test_an_input_is_never_written_over(
     score: Score, reviews: str, work: Path, option: str, target: str
 ) -> None:
     (work / "link.txt").symlink_to(reviews)
-    found = score("--lines", reviews, option, target, "--overwrite")
+    found = score("--lines", reviews, option, target, "--overwrite", "--output-format", "jsonl")
     assert found.status == 2
     assert "is an input too" in found.err
     assert (work / reviews).read_text("utf-8").splitlines() == REVIEWS

@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from pipeline.errors import ResenhaError
 from pipeline.runtime import batching, jobs
 from pipeline.runtime.batching import WINDOW
 from pipeline.runtime.bundle import MODEL, Bundle
+from pipeline.runtime.histograms import Histograms
 from pipeline.runtime.jobs import score_rows
 from pipeline.runtime.rows import Reject, RejectCode, Row
 from pipeline.runtime.scorer import Scorer
@@ -129,7 +131,9 @@ def test_a_row_that_got_lost_or_doubled_is_no_success(scored: int) -> None:
 
 
 def test_counts_that_add_up_are_a_success() -> None:
-    Summary(rows_in=3, scored=2, rejected=Counter({"no_tokens": 1})).check_conservation()
+    counted = Histograms()
+    counted.add(scores=np.array([0.1, 0.9]), tokens=np.array([1, 2]), unknown_share=np.zeros(2))
+    Summary(rows_in=3, scored=2, rejected=Counter({"no_tokens": 1}), histograms=counted).check_conservation()
 
 
 def test_a_run_that_breaks_off_waits_for_no_batch_that_nobody_has_begun(
