@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from pipeline.errors import InputOutputError, UsageError
 from pipeline.runtime import lines, opening, sources
-from pipeline.runtime.listing import Inputs
 from pipeline.runtime.lines import MAX_ROW_BYTES
+from pipeline.runtime.listing import Inputs
 from pipeline.runtime.opening import name_without_loss
 from pipeline.runtime.reading import InputFormat, ReadOptions, ReadTally
 from pipeline.runtime.rows import Reject, RejectCode, Row
@@ -445,7 +445,15 @@ def test_a_file_without_permission_costs_itself(tmp_path: Path, monkeypatch: pyt
         return os_open(path, flags)
 
     monkeypatch.setattr(os, "open", refuse)
-    check_inputs(Inputs((shut, open_,)), ReadOptions())
+    check_inputs(
+        Inputs(
+            (
+                shut,
+                open_,
+            )
+        ),
+        ReadOptions(),
+    )
     found = read(shut, open_)
     assert found == [Reject(shut, 0, RejectCode.UNREADABLE, "Permission denied"), Row(open_, 1, None, "good")]
 
