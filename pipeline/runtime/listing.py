@@ -145,7 +145,7 @@ def _expanded(named: Named) -> Iterator[Named]:
     for match in expand(named.name):
         yield named._replace(name=match, pattern=named.name)
     if match is None:
-        msg = f"{named} fits nothing that is there"
+        msg = f"{named} is not there, and as a pattern it fits nothing"
         raise UsageError(msg)
 
 

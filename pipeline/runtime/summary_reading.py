@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InputOutputError, UsageError
+from pipeline.runtime.compressed import CorruptedFileError
 from pipeline.runtime.histograms import Histograms
 from pipeline.runtime.opening import STDIN, NotAFileError, open_utf8
 from pipeline.runtime.rows import printable
@@ -97,7 +98,7 @@ def _read(path: str) -> bytes:
     except (FileNotFoundError, NotADirectoryError) as error:
         msg = f"{shown} is not there; name the {SUMMARY} of a scoring run, or its folder"
         raise UsageError(msg) from error
-    except (NotAFileError, ValueError) as error:
+    except (NotAFileError, CorruptedFileError, ValueError) as error:
         msg = f"{shown} cannot be read as a summary: {error}"
         raise UsageError(msg) from error
     except OSError as error:
