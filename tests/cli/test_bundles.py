@@ -20,10 +20,9 @@ from pipeline.runtime.bundle import (
     MANIFEST,
     MODEL,
     FileRecord,
-    read_golden,
     read_manifest,
-    write_golden,
 )
+from pipeline.runtime.golden_rows import read_golden, write_golden
 from tests.runtime.altered_models import model_with_weight
 from tests.stand_ins import make_bundle
 

@@ -20,12 +20,9 @@ from pipeline.runtime.bundle import (
     MANIFEST,
     MODEL,
     FileRecord,
-    GoldenRow,
     Manifest,
     open_bundle,
-    read_golden,
     read_manifest,
-    write_golden,
 )
 from tests.stand_ins import make_bundle, make_model
 
@@ -255,18 +252,3 @@ def test_a_message_escapes_the_name_of_the_folder(tmp_path: Path) -> None:
     with pytest.raises(BundleError) as refusal:
         open_bundle(tmp_path / "\x1b[2J")
     assert "\x1b" not in str(refusal.value)
-
-
-def test_golden_rows_are_read_as_they_were_written() -> None:
-    rows = [GoldenRow("a\nb \u2028 é", [1, 2], 0.25), GoldenRow("", [], None)]
-    assert read_golden(write_golden(rows)) == rows
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"{\n", b"7\n", b"{}\n", b'{"review": "a", "token_ids": [], "score": 1, "more": 1}\n', b"\xff\n"],
-    ids=repr,
-)
-def test_a_line_that_is_no_golden_row_is_refused(content: bytes) -> None:
-    with pytest.raises(BundleError, match=GOLDEN):
-        read_golden(content)

@@ -17,12 +17,10 @@ from pipeline.runtime.bundle import (
     MODEL,
     Bundle,
     FileRecord,
-    GoldenRow,
     open_bundle,
-    read_golden,
     read_manifest,
-    write_golden,
 )
+from pipeline.runtime.golden_rows import GoldenRow, read_golden, write_golden
 from pipeline.runtime.scorer import Scorer
 from pipeline.runtime.self_test import GOLDEN_TOLERANCE, SelfTest, run_self_test, score_golden
 from tests.runtime.altered_models import model_with_weight
