@@ -17,7 +17,7 @@ _VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5
 _WIDTHS = {_EIGHT_BYTES: 8, _FOUR_BYTES: 4}
 _DOMAINS = (b"", b"ai.onnx")
 """Two names of ONNX's own operators."""
-_MOST_LEVELS = 24
+_MOST_LEVELS = 25
 """Of messages in messages: six bodies of loops or branches inside each other. Published graphs have one."""
 _MOST_FIELDS = 200_000
 """What can be looked through in a moment. Published graphs have some hundreds."""
@@ -29,7 +29,7 @@ _WIRE_TYPES = {
     "floats": (_FOUR_BYTES, _BYTES),
     "doubles": (_EIGHT_BYTES, _BYTES),
 }
-"""What is not in here is bytes: a text, a domain, or another message."""
+"""What is not in here is bytes: values, a text, a domain, or another message."""
 _FIELDS = {
     "model": {1: "number", 2: "text", 3: "text", 6: "text", 7: "graph", 8: "operator set", 14: "entry"},
     "operator set": {1: "domain", 2: "number"},
@@ -37,11 +37,11 @@ _FIELDS = {
     "graph": {1: "node", 2: "text", 5: "tensor", 11: "value", 12: "value"},
     "node": {1: "text", 2: "text", 3: "text", 4: "text", 5: "attribute", 7: "domain"},
     "attribute": {
-        1: "text", 2: "float", 3: "number", 4: "text", 5: "tensor", 6: "graph",
-        7: "floats", 8: "numbers", 9: "text", 20: "number",
+        1: "text", 2: "float", 3: "number", 4: "bytes", 5: "tensor", 6: "graph",
+        7: "floats", 8: "numbers", 9: "bytes", 20: "number",
     },
     "tensor": {
-        1: "numbers", 2: "number", 4: "floats", 5: "numbers", 7: "numbers", 8: "text", 9: "text",
+        1: "numbers", 2: "number", 4: "floats", 5: "numbers", 7: "numbers", 8: "text", 9: "bytes",
         10: "doubles", 11: "numbers", 12: "text",
     },
     "value": {1: "text", 2: "type"},
@@ -80,28 +80,36 @@ def check_graph_bytes(model: bytes) -> None:
             content = _FIELDS[kind].get(number)
             if content is None or wire_type not in _WIRE_TYPES.get(content, (_BYTES,)):
                 _refuse(
-                    f"holds {_REFUSED.get((kind, number), f'field {number} in a message of kind {kind!r}')}"
+                    "holds " + _REFUSED.get((kind, number), f"field {number} in a message of kind {kind!r}")
                 )
             if left < 0:
                 _refuse(f"has over {_MOST_FIELDS:,} fields")
             if level > _MOST_LEVELS:
                 _refuse(f"has messages nested over {_MOST_LEVELS} deep")
-            if content == "domain" and model[first:last] not in _DOMAINS:
-                domain = model[first : min(last, first + 60)].decode("utf-8", "backslashreplace")
-                _refuse(f"needs operators of the domain {domain!r}")
+            if content in ("text", "domain"):
+                _check_text(content, model[first:last])
             if content in _FIELDS:
                 waiting.append((content, first, last, level + 1))
+
+
+def _check_text(kind: str, text: bytes) -> None:
+    try:
+        shown = repr(text.decode()[:60])
+    except UnicodeDecodeError as error:
+        _refuse(f"holds a {kind} that is not UTF-8 ({error.reason})")
+    if kind == "domain" and text not in _DOMAINS:
+        _refuse(f"needs operators of the domain {shown}")
 
 
 def _read_fields(model: bytes, place: int, end: int) -> Iterator[tuple[int, int, int, int]]:
     """Yield number and wire type of each field of a message, and where its content begins and ends."""
     while place < end:
-        tag, first = _read_varint(model, place, end)
+        tag, first = _read_varint(model, place)
         wire_type = tag & 7
         if wire_type == _VARINT:
-            _, place = _read_varint(model, first, end)
+            _, place = _read_varint(model, first)
         elif wire_type == _BYTES:
-            length, first = _read_varint(model, first, end)
+            length, first = _read_varint(model, first)
             place = first + length
         else:
             place = first + _WIDTHS.get(wire_type, end)
@@ -110,10 +118,10 @@ def _read_fields(model: bytes, place: int, end: int) -> Iterator[tuple[int, int,
         yield tag >> 3, wire_type, first, place
 
 
-def _read_varint(model: bytes, place: int, end: int) -> tuple[int, int]:
+def _read_varint(model: bytes, place: int) -> tuple[int, int]:
     """Give a number of 7 bits a byte, lowest first, and the place after it."""
     number = 0
-    for shift, byte in enumerate(model[place : min(place + 10, end)]):
+    for shift, byte in enumerate(model[place : place + 10]):
         number |= (byte & 127) << 7 * shift
         if byte < 128:
             return number, place + shift + 1

@@ -47,24 +47,24 @@ def open_session(model: bytes) -> ort.InferenceSession:
     # Bytes can be a graph in ONNX's form and another one in ONNX Runtime's: it runs what was checked.
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
-        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(
+            model,
+            options,
+            providers=["CPUExecutionProvider"],
+            # It would take settings from the graph's metadata, and try again with a word on standard output.
+            read_config_from_model=0,
+            enable_fallback=0,
+        )
     except Exception as error:  # ONNX Runtime's own errors share no base but Exception.
         msg = f"ONNX Runtime {ort.__version__} cannot load the graph: {printable(str(error))}"
         raise BundleError(msg) from error
 
 
-def _read_metadata(session: ort.InferenceSession) -> dict[str, str]:
-    """Give a graph's metadata, if it has a bundle's face."""
-    try:
-        metadata: dict[str, str] = session.get_modelmeta().custom_metadata_map
-        face = [(node.name, node.type) for node in session.get_inputs() + session.get_outputs()]
-    except UnicodeDecodeError as error:
-        msg = f"the graph holds a name or metadata that is not UTF-8: {error}"
-        raise BundleError(msg) from error
+def _check_face(session: ort.InferenceSession) -> None:
+    face = [(node.name, node.type) for node in session.get_inputs() + session.get_outputs()]
     if face != [(INPUT, "tensor(int32)"), (OUTPUT, "tensor(float)")]:
         msg = f"the graph's face is {face}; a bundle's is int32 {INPUT!r} to float {OUTPUT!r}"
         raise BundleError(msg)
-    return metadata
 
 
 class Scorer:
@@ -83,7 +83,8 @@ class Scorer:
     def __init__(self, bundle: Bundle, *, threads: int | None = None, threshold: float | None = None) -> None:
         with named(bundle.model_path):
             self._session = open_session(bundle.model)
-            self.facts, self.tokenizer = read_facts(_read_metadata(self._session))
+            self.facts, self.tokenizer = read_facts(self._session.get_modelmeta().custom_metadata_map)
+            _check_face(self._session)
             self.threads = threads or usable_cores()
             self.threshold = self.facts.threshold if threshold is None else threshold
             self._check_table()
