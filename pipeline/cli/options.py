@@ -49,18 +49,20 @@ def _read_digest(_context: click.Context, _option: click.Parameter, value: str |
 def _first_word(path: str) -> str:
     """Read a digest from a file as ``sha256sum`` writes it."""
     from pipeline.runtime.plain_files import opened, read_plain
+    from pipeline.runtime.rows import printable
 
-    wanted = "64 hexadecimal digits, or a file that begins with them"
+    reason = "it does not begin with them"
     try:
         with opened(path, may_be_link=True) as descriptor:
             words = read_plain(descriptor, _MOST_BYTES).decode("ascii", "replace").split(maxsplit=1)
+        # A backslash before it says that the file's name was escaped.
+        word = words[0].removeprefix("\\") if words else ""
+        if re.fullmatch(_DIGEST, word):
+            return word
     except OSError as error:
-        msg = f"{path} is no digest ({wanted}): {error.strerror or error}"
-        raise click.BadParameter(msg) from error
-    if not words or not re.fullmatch(_DIGEST, words[0]):
-        msg = f"{path} does not begin with a digest; wanted: {wanted}"
-        raise click.BadParameter(msg)
-    return words[0]
+        reason = str(error.strerror or error)
+    msg = f"{printable(path)} is neither 64 hexadecimal digits nor a file that begins with them: {reason}"
+    raise click.BadParameter(msg)
 
 
 def chain_options(command: Command) -> Command:

@@ -31,7 +31,7 @@ _REMEDY = "this is not the bundle that was published: copy it again, or make it 
 _MOST_MANIFEST_BYTES = 1 << 20
 _MOST_BYTES = {MODEL: 1 << 30, GOLDEN: 16 << 20, CARD: 1 << 20}
 """The files beside the manifest, and how large each may be."""
-_MOST_ENTRIES = 100
+_MOST_ENTRIES = 20
 """Of a folder that are looked at: enough for a message, and no memory."""
 
 

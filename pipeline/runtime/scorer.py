@@ -47,14 +47,8 @@ def open_session(model: bytes) -> ort.InferenceSession:
     # Bytes can be a graph in ONNX's form and another one in ONNX Runtime's: it runs what was checked.
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
-        return ort.InferenceSession(
-            model,
-            options,
-            providers=["CPUExecutionProvider"],
-            # It would take settings from the graph's metadata, and try again with a word on standard output.
-            read_config_from_model=0,
-            enable_fallback=0,
-        )
+        # Its second try, of the same graph with the same provider, is told on standard output.
+        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # ONNX Runtime's own errors share no base but Exception.
         msg = f"ONNX Runtime {ort.__version__} cannot load the graph: {printable(str(error))}"
         raise BundleError(msg) from error
