@@ -19,8 +19,8 @@ from pipeline.runtime.bundle import (
     Bundle,
     FileRecord,
     Manifest,
-    write_golden,
 )
+from pipeline.runtime.golden_rows import write_golden
 from pipeline.runtime.histograms import Histograms
 from pipeline.runtime.model_facts import FACTS_VERSION, ModelFacts
 from pipeline.runtime.scorer import Scorer

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli.options import bundle_path
+from pipeline.cli.options import bundle_path, digest_option
 
 _bundle_argument = click.argument(
     "bundle", required=False, type=click.Path(path_type=Path), envvar="RESENHA_BUNDLE"
@@ -28,6 +28,7 @@ def inspect(bundle: Path | None, as_json: bool) -> None:
     """
     from pipeline.runtime.bundle import open_bundle
     from pipeline.runtime.histograms import Histograms
+    from pipeline.runtime.rows import printable
     from pipeline.runtime.scorer import Scorer
 
     opened = open_bundle(bundle_path(bundle))
@@ -62,26 +63,30 @@ def inspect(bundle: Path | None, as_json: bool) -> None:
     else:
         lines["files"] = "a graph alone: no manifest vouches for its bytes"
     for name, text in lines.items():
-        click.echo(f"{name:<10} {text}")
+        click.echo(f"{name:<10} {printable(text)}")
 
 
 @click.command(short_help="Check a bundle's digests and test it on this machine.")
 @_bundle_argument
-def verify(bundle: Path | None) -> None:
+@digest_option
+def verify(bundle: Path | None, digest: str | None) -> None:
     """Check every file of BUNDLE against its manifest, then score its golden rows on this machine.
 
     \b
     Examples:
       resenha verify
       resenha verify artifacts/bundles/seed/0f3a5c7d9e1b
+      resenha verify copied/bundle --digest bundle.sha256
     """
     from pipeline.runtime.bundle import open_bundle
+    from pipeline.runtime.rows import printable
     from pipeline.runtime.scorer import Scorer
-    from pipeline.runtime.self_test import run_self_test
+    from pipeline.runtime.self_test import forget_self_test, run_self_test
 
-    opened = open_bundle(bundle_path(bundle))
+    opened = open_bundle(bundle_path(bundle), digest=digest)
+    forget_self_test(opened)  # What fails from now on can't have passed.
     test = run_self_test(opened, Scorer(opened))
     click.echo(
-        f"{opened.path}: {len(opened.files) + 1} files as published; {test.rows} golden rows score as "
-        f"published (largest difference {test.largest_difference:.1e})"
+        f"{printable(str(opened.path))}: {len(opened.files) + 1} files as published; "
+        f"{test.rows} golden rows score as published (largest difference {test.largest_difference:.1e})"
     )

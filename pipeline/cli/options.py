@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +11,9 @@ import click
 
 DEFAULT_BUNDLE = Path("artifacts/current")
 BUNDLE_HELP = "Bundle folder, or a model.onnx alone.  [default: $RESENHA_BUNDLE, else artifacts/current]"
+_DIGEST = "[0-9a-fA-F]{64}"
+_MOST_BYTES = 1 << 20
+"""Of a file that begins with a digest."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -22,6 +26,43 @@ def bundle_path(chosen: Path | None) -> Path:
         msg = f"there is no bundle at {path}: {hint}"
         raise click.UsageError(msg)
     return path
+
+
+def digest_option(command: Command) -> Command:
+    """Add ``--digest``, whose value is given as 64 hexadecimal digits in lower case."""
+    return click.option(
+        "--digest",
+        callback=_read_digest,
+        metavar="HEX|FILE",
+        help="The digest to expect, as `resenha inspect` shows it, or a file that starts with it.",
+    )(command)
+
+
+def _read_digest(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    if value is None:
+        return None
+    if not re.fullmatch(_DIGEST, value):
+        value = _first_word(value)
+    return value.lower()
+
+
+def _first_word(path: str) -> str:
+    """Read a digest from a file as ``sha256sum`` writes it."""
+    from pipeline.runtime.plain_files import opened, read_plain
+    from pipeline.runtime.rows import printable
+
+    reason = "it does not begin with them"
+    try:
+        with opened(path, may_be_link=True) as descriptor:
+            words = read_plain(descriptor, _MOST_BYTES).decode("ascii", "replace").split(maxsplit=1)
+        # A backslash before it says that the file's name was escaped.
+        word = words[0].removeprefix("\\") if words else ""
+        if re.fullmatch(_DIGEST, word):
+            return word
+    except OSError as error:
+        reason = str(error.strerror or error)
+    msg = f"{printable(path)} is neither 64 hexadecimal digits nor a file that begins with them: {reason}"
+    raise click.BadParameter(msg)
 
 
 def chain_options(command: Command) -> Command:

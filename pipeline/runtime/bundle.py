@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import BundleError
+from pipeline.runtime.graph_check import check_graph_bytes
 from pipeline.runtime.histograms import Histograms
+from pipeline.runtime.plain_files import opened, plain_size, read_plain
 from pipeline.runtime.rows import printable
 
 FORMAT_VERSION = 3
@@ -23,8 +29,11 @@ MANIFEST = "manifest.json"
 GOLDEN = "golden.jsonl"
 CARD = "README.md"
 _REMEDY = "this is not the bundle that was published: copy it again, or make it again"
-_MAX_MANIFEST_BYTES = 1 << 20
-_MAX_FILE_BYTES = 1 << 30
+_MOST_MANIFEST_BYTES = 1 << 20
+_MOST_BYTES = {MODEL: 1 << 30, GOLDEN: 16 << 20, CARD: 1 << 20}
+"""The files beside the manifest, and how large each may be."""
+_MOST_ENTRIES = 20
+"""Of a folder that are looked at: enough for a message, and no memory."""
 
 
 @dataclass(frozen=True)
@@ -88,31 +97,63 @@ class Bundle:
         """The graph's bytes."""
         return self.files[MODEL]
 
-
-@dataclass(frozen=True)
-class GoldenRow:
-    """One line of ``golden.jsonl``."""
-
-    review: str
-    token_ids: list[int]
-    score: float | None
-    """None where the review holds no word and so has no score."""
+    @property
+    def model_path(self) -> Path:
+        """Where the graph's bytes were found."""
+        return self.path / MODEL if self.manifest else self.path
 
 
-def open_bundle(path: Path) -> Bundle:
+def open_bundle(path: Path, *, digest: str | None = None) -> Bundle:
     """Read a bundle folder with every digest checked, or a ``model.onnx`` alone.
 
+    The path itself may be a link, as ``artifacts/current`` is; a file inside a folder may not. A
+    folder is found once: where a link is switched meanwhile, all files are still those of one bundle.
+
+    Args:
+        path: The folder, or the file.
+        digest: What the manifest's own digest has to be; 64 hexadecimal digits.
+
     Raises:
-        BundleError: If there is no bundle, or one file is not what was published.
+        BundleError: If there is no bundle, one file is not what was published, the digest is another,
+            or the graph holds what no bundle's graph may hold.
     """
+    shown = printable(str(path))
     try:
-        if path.is_file():
-            return Bundle(path, {MODEL: path.read_bytes()}, None)
-        manifest = read_manifest(path)
-        return Bundle(path, dict(read_checked_files(path, manifest)), manifest)
+        with opened(path, may_be_link=True) as descriptor:
+            if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+                manifest = _read_manifest(descriptor, shown)
+                _check_digest(manifest, digest, shown)
+                bundle = Bundle(path, _read_files(descriptor, manifest, shown), manifest)
+            else:
+                _check_digest(None, digest, shown)
+                bundle = Bundle(path, {MODEL: read_plain(descriptor, _MOST_BYTES[MODEL])}, None)
     except OSError as error:
-        msg = f"{printable(str(path))} cannot be read: {error.strerror or error}"
+        msg = f"{shown} cannot be read: {error.strerror or error}"
         raise BundleError(msg) from error
+    with named(bundle.model_path):
+        check_graph_bytes(bundle.model)
+    return bundle
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Let a refusal name the file that it is about."""
+    try:
+        yield
+    except BundleError as error:
+        msg = f"{printable(str(path))}: {error}"
+        raise BundleError(msg) from error
+
+
+def _check_digest(manifest: Manifest | None, digest: str | None, shown: str) -> None:
+    if digest is None:
+        return
+    if manifest is None:
+        msg = f"{shown} is no folder with a {MANIFEST}, whose digest was to be {digest}: name the folder"
+        raise BundleError(msg)
+    if manifest.digest != digest:
+        msg = f"{shown}: {MANIFEST} has the digest {manifest.digest}, {digest} was asked for; {_REMEDY}"
+        raise BundleError(msg)
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -121,26 +162,28 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         BundleError: If the folder is no bundle or its manifest is not as published.
     """
-    path = folder / MANIFEST
     shown = printable(str(folder))
     try:
-        if path.exists() and not _is_plain(path, _MAX_MANIFEST_BYTES):
-            msg = f"{shown}: {MANIFEST} is no plain file of at most {_MAX_MANIFEST_BYTES:,} bytes"
-            raise BundleError(msg)
-        content = path.read_bytes()
+        with opened(folder, may_be_link=True) as descriptor:
+            return _read_manifest(descriptor, shown)
     except OSError as error:
-        msg = f"{shown} is not a bundle: {MANIFEST} cannot be read (make one with `make pipeline`)"
+        msg = f"{shown} is not a bundle: {error.strerror or error}"
+        raise BundleError(msg) from error
+
+
+def _read_manifest(folder: int, shown: str) -> Manifest:
+    try:
+        with opened(MANIFEST, folder=folder) as descriptor:
+            content = read_plain(descriptor, _MOST_MANIFEST_BYTES)
+    except OSError as error:
+        reason = error.strerror or error
+        msg = f"{shown} is not a bundle: {MANIFEST} cannot be read: {reason} (`make pipeline` makes one)"
         raise BundleError(msg) from error
     manifest = _parse_manifest(content, shown)
     if not _is_as_sealed(manifest, content):
         msg = f"{shown}: {MANIFEST} was changed after it was published; {_REMEDY}"
         raise BundleError(msg)
     return manifest
-
-
-def _is_plain(path: Path, max_bytes: int) -> bool:
-    """Tell whether reading a path gives a file's bytes: no link, no FIFO to wait for, not too many."""
-    return not path.is_symlink() and path.is_file() and path.stat().st_size <= max_bytes
 
 
 def _is_as_sealed(manifest: Manifest, content: bytes) -> bool:
@@ -157,8 +200,8 @@ def _parse_manifest(content: bytes, shown: str) -> Manifest:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         msg = f"{shown}: {MANIFEST} is not a manifest; {_REMEDY}"
         raise BundleError(msg) from error
-    if found != FORMAT_VERSION:
-        msg = f"{shown}: {MANIFEST} has format version {found!r}, this program reads {FORMAT_VERSION}"
+    if type(found) is not int or found != FORMAT_VERSION:
+        msg = f"{shown}: {MANIFEST} has format version {found!r:.60}, this program reads {FORMAT_VERSION}"
         raise BundleError(msg)
     known = {field.name for field in fields(Manifest)}
     if set(record) != known:
@@ -167,93 +210,83 @@ def _parse_manifest(content: bytes, shown: str) -> Manifest:
         raise BundleError(msg)
     try:
         files = {name: FileRecord(**entry) for name, entry in record["files"].items()}
-        for file in files.values():
-            _check_types(file.sha256, str)
-            _check_types(file.size, int)
+        _check_files(files)
         manifest = Manifest(**{**record, "files": files})
         _check_figures(manifest)
     except (TypeError, AttributeError, ValueError, KeyError) as error:
-        msg = f"{shown}: {MANIFEST} describes its files or figures wrongly: {error}"
+        msg = f"{shown}: {MANIFEST} describes its files or figures wrongly: {printable(str(error))}"
         raise BundleError(msg) from error
     return manifest
+
+
+def _check_files(files: Mapping[str, FileRecord]) -> None:
+    """Look for exactly the files of a bundle, so that no path can lead out of its folder."""
+    if set(files) != set(_MOST_BYTES):
+        msg = f"it lists {_listing(set(files))}; a bundle has {_listing(set(_MOST_BYTES))}"
+        raise ValueError(msg)
+    for file in files.values():
+        check_types(file.sha256, str)
+        check_types(file.size, int)
 
 
 def _check_figures(manifest: Manifest) -> None:
     """Look for the figures that every reader of a manifest shows."""
     low, high = manifest.metrics["accuracy_interval"]
     for figure in (manifest.metrics["accuracy"], low, high, manifest.parity["largest"]):
-        _check_types(figure, float)
+        check_types(figure, float)
     for count in (
         manifest.metrics["reviews"],
         manifest.parity["labels_changed"],
         manifest.graph["bytes"],
+        manifest.graph["opset"],
         *manifest.graph["operators"].values(),
     ):
-        _check_types(count, int)
+        check_types(count, int)
+    for text in (
+        manifest.graph["form"],
+        *(manifest.corpus[key] for key in ("name", "provenance", "test_sha256")),
+    ):
+        check_types(text, str)
     Histograms.from_record(manifest.reference)
 
 
-def read_checked_files(folder: Path, manifest: Manifest) -> Iterator[tuple[str, bytes]]:
-    """Yield the name and bytes of every file, each checked against the manifest.
-
-    Raises:
-        BundleError: For a missing, extra or changed file, a link, or a path out of the folder.
-    """
-    shown = printable(str(folder))
-    present = {entry.name for entry in folder.iterdir()}
-    listed = set(manifest.files) | {MANIFEST}
-    if present != listed or MODEL not in listed:
-        missing = ", ".join(sorted(printable(name) for name in (listed | {MODEL}) - present)) or "none"
-        extra = ", ".join(sorted(printable(name) for name in present - listed)) or "none"
-        msg = f"{shown}: missing files: {missing}; extra files: {extra}; {_REMEDY}"
+def _read_files(folder: int, manifest: Manifest, shown: str) -> dict[str, bytes]:
+    """Read every file but the manifest, each checked against it."""
+    with os.scandir(folder) as entries:
+        present = {entry.name for entry in islice(entries, _MOST_ENTRIES)}
+    listed = {*_MOST_BYTES, MANIFEST}
+    if present != listed:
+        missing = "not looked for" if len(present) == _MOST_ENTRIES else _listing(listed - present)
+        msg = f"{shown}: missing files: {missing}; extra files: {_listing(present - listed)}; {_REMEDY}"
         raise BundleError(msg)
-    for name, record in sorted(manifest.files.items()):
-        yield name, _read_checked(folder, name, record)
+    return {name: _read_checked(folder, name, manifest.files[name], shown) for name in sorted(_MOST_BYTES)}
 
 
-def _read_checked(folder: Path, name: str, record: FileRecord) -> bytes:
-    path, shown = folder / name, printable(f"{folder}: {name}")
-    if Path(name).name != name or not _is_plain(path, _MAX_FILE_BYTES):
-        msg = f"{shown} is not a plain file of the bundle"
-        raise BundleError(msg)
-    size = path.stat().st_size
-    if size != record.size:
-        msg = f"{shown} has {size:,} bytes, {record.size:,} were published; {_REMEDY}"
-        raise BundleError(msg)
-    content = path.read_bytes()
+def _listing(names: set[str]) -> str:
+    return ", ".join(sorted(printable(name) for name in names)) or "none"
+
+
+def _read_checked(folder: int, name: str, record: FileRecord, shown: str) -> bytes:
+    try:
+        with opened(name, folder=folder) as descriptor:
+            size = plain_size(descriptor)
+            if size != record.size:
+                msg = f"{shown}: {name} has {size:,} bytes, {record.size:,} were published; {_REMEDY}"
+                raise BundleError(msg)
+            content = read_plain(descriptor, _MOST_BYTES[name])
+    except OSError as error:
+        msg = f"{shown}: {name} cannot be read: {error.strerror or error}; {_REMEDY}"
+        raise BundleError(msg) from error
     digest = hashlib.sha256(content).hexdigest()
     if digest != record.sha256:
-        msg = f"{shown} has the SHA-256 {digest[:12]}…, {record.sha256[:12]}… was published; {_REMEDY}"
+        found, expected = digest[:12], printable(record.sha256[:12])
+        msg = f"{shown}: {name} has the SHA-256 {found}…, {expected}… was published; {_REMEDY}"
         raise BundleError(msg)
     return content
 
 
-def read_golden(content: bytes) -> list[GoldenRow]:
-    """Parse ``golden.jsonl``.
-
-    Raises:
-        BundleError: If a line is not a golden row.
-    """
-    try:
-        rows = [GoldenRow(**json.loads(line)) for line in content.decode().split("\n") if line]
-        for row in rows:
-            _check_types(row.review, str)
-            _check_types(row.score, float, type(None))
-            for token_id in row.token_ids:
-                _check_types(token_id, int)
-    except (ValueError, TypeError, RecursionError) as error:
-        msg = f"{GOLDEN} holds a line that is not a golden row: {error}"
-        raise BundleError(msg) from error
-    return rows
-
-
-def _check_types(value: object, *types: type) -> None:
+def check_types(value: object, *types: type) -> None:
     """Refuse a value of another type; ``True`` is no number here."""
     if type(value) not in types:
         msg = f"found {value!r} where {' or '.join(each.__name__ for each in types)} was expected"
         raise TypeError(msg)
-
-
-def write_golden(rows: list[GoldenRow]) -> bytes:
-    """Give golden rows as JSON lines."""
-    return "".join(json.dumps(asdict(row), separators=(",", ":")) + "\n" for row in rows).encode()

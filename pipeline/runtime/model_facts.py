@@ -8,11 +8,14 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from pipeline.errors import BundleError
+from pipeline.runtime.rows import printable
 from pipeline.runtime.text import TextRule, Tokenizer
 
 FACTS_KEY = "resenha"
 WORDS_KEY = "resenha.words"
 FACTS_VERSION = 1
+_MOST = 2**31 - 1
+"""Token ids are int32."""
 
 
 @dataclass(frozen=True)
@@ -51,18 +54,19 @@ def read_facts(metadata: Mapping[str, str]) -> tuple[ModelFacts, Tokenizer]:
     try:
         record: dict[str, Any] = json.loads(metadata[FACTS_KEY])
         if record.get("facts_version") != FACTS_VERSION:
-            msg = f"metadata version {record.get('facts_version')!r}, this program reads {FACTS_VERSION}"
+            msg = f"metadata version {record.get('facts_version')!r:.60}, this program reads {FACTS_VERSION}"
             raise BundleError(msg)
         known = {field.name for field in fields(ModelFacts)}
         if set(record) != known:
-            msg = f"unknown or missing metadata: {', '.join(sorted(set(record) ^ known))}"
+            unlike = ", ".join(sorted(printable(key) for key in set(record) ^ known))
+            msg = f"unknown or missing metadata: {unlike}"
             raise BundleError(msg)
         rule = TextRule(**record["text_rule"])
         negative, positive = record["labels"]
         facts = ModelFacts(**{**record, "text_rule": rule, "labels": (negative, positive)})
         _check_ranges(facts)
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        msg = f"the graph's {FACTS_KEY!r} metadata cannot be read: {error}"
+        msg = f"the graph's {FACTS_KEY!r} metadata cannot be read: {printable(str(error))}"
         raise BundleError(msg) from error
     words = metadata[WORDS_KEY].split("\n")
     tokenizer = Tokenizer(rule, words)
@@ -79,9 +83,12 @@ def _check_ranges(facts: ModelFacts) -> None:
     if {type(rule.num_words), type(rule.max_length)} != {int}:
         msg = "num_words and max_length have to be whole numbers"
         raise TypeError(msg)
-    if rule.num_words < 5 or rule.max_length < 1 or rule.html_breaks not in ("keep", "blank"):
+    is_in_range = 5 <= rule.num_words <= _MOST and 1 <= rule.max_length <= _MOST
+    if not is_in_range or rule.html_breaks not in ("keep", "blank"):
         msg = f"text rule out of range: {rule}"
         raise ValueError(msg)
-    if not 0 <= facts.threshold <= 1 or not all(isinstance(label, str) for label in facts.labels):
-        msg = "threshold or labels out of range"
+    names = (facts.name, facts.corpus, facts.provenance, *facts.labels)
+    if not 0 <= facts.threshold <= 1 or not all(isinstance(name, str) for name in names):
+        msg = "threshold, labels or names out of range"
         raise ValueError(msg)
+    "".join(names).encode()  # Half a surrogate pair could not be printed.

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from pipeline.errors import BundleError
 from pipeline.runtime.batching import cut_batches, window_sizes
-from pipeline.runtime.bundle import Bundle, open_bundle
+from pipeline.runtime.bundle import Bundle, named, open_bundle
 from pipeline.runtime.cores import usable_cores
 from pipeline.runtime.model_facts import read_facts
 from pipeline.runtime.padding import pad_batch
-from pipeline.runtime.rows import Refusal, RejectCode, Score
+from pipeline.runtime.rows import Refusal, RejectCode, Score, printable
 from pipeline.runtime.text import TokenizedBatch, unknown_shares
 
 if TYPE_CHECKING:
@@ -42,12 +42,23 @@ def open_session(model: bytes) -> ort.InferenceSession:
     options.inter_op_num_threads = 1
     # Threads that share a session queue for its arena at every node: up to a fifth of their time.
     options.enable_cpu_mem_arena = False
-    options.log_severity_level = 3
+    # What fails comes as an exception; standard error is for one line of ours.
+    options.log_severity_level = 4
+    # Bytes can be a graph in ONNX's form and another one in ONNX Runtime's: it runs what was checked.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
-        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        # Its second try, of the same graph with the same provider, is told on standard output.
+        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # ONNX Runtime's own errors share no base but Exception.
-        msg = f"ONNX Runtime {ort.__version__} cannot load the graph: {error}"
+        msg = f"ONNX Runtime {ort.__version__} cannot load the graph: {printable(str(error))}"
         raise BundleError(msg) from error
+
+
+def _check_face(session: ort.InferenceSession) -> None:
+    face = [(node.name, node.type) for node in session.get_inputs() + session.get_outputs()]
+    if face != [(INPUT, "tensor(int32)"), (OUTPUT, "tensor(float)")]:
+        msg = f"the graph's face is {face}; a bundle's is int32 {INPUT!r} to float {OUTPUT!r}"
+        raise BundleError(msg)
 
 
 class Scorer:
@@ -61,7 +72,8 @@ class Scorer:
             scored together may move a score's last digit.
 
     Raises:
-        BundleError: If the graph cannot be loaded or has another face than a bundle's.
+        BundleError: If the graph cannot be loaded, has another face than a bundle's, or a table of
+            another size than its vocabulary.
     """
 
     def __init__(
@@ -72,18 +84,25 @@ class Scorer:
         threshold: float | None = None,
         shares: int | None = None,
     ) -> None:
-        self._session = open_session(bundle.model)
-        metadata = self._session.get_modelmeta().custom_metadata_map
-        self.facts, self.tokenizer = read_facts(metadata)
-        self.threads = threads or usable_cores()
-        self._shares = shares or self.threads
-        self.threshold = self.facts.threshold if threshold is None else threshold
-        face = [(node.name, node.type) for node in self._session.get_inputs() + self._session.get_outputs()]
-        if face != [(INPUT, "tensor(int32)"), (OUTPUT, "tensor(float)")]:
-            msg = f"the graph's face is {face}; a bundle's is int32 {INPUT!r} to float {OUTPUT!r}"
-            raise BundleError(msg)
-        # The last id: a table with fewer rows than the vocabulary needs fails here, not in a run.
-        self.score_ids(np.array([[self.facts.text_rule.num_words - 1]], dtype=np.int32))
+        with named(bundle.model_path):
+            self._session = open_session(bundle.model)
+            self.facts, self.tokenizer = read_facts(self._session.get_modelmeta().custom_metadata_map)
+            _check_face(self._session)
+            self.threads = threads or usable_cores()
+            self._shares = shares or self.threads
+            self.threshold = self.facts.threshold if threshold is None else threshold
+            self._check_table()
+
+    def _check_table(self) -> None:
+        """Refuse a graph whose table has fewer or more rows than the vocabulary has ids."""
+        num_words = self.facts.text_rule.num_words
+        self.score_ids(np.array([[num_words - 1]], dtype=np.int32))
+        try:
+            self._session.run([OUTPUT], {INPUT: np.array([[num_words]], dtype=np.int32)})
+        except Exception:  # noqa: BLE001  # As above; and this one is wanted.
+            return
+        msg = f"the graph scores the token id {num_words:,}; its vocabulary ends at {num_words - 1:,}"
+        raise BundleError(msg)
 
     @classmethod
     def load(cls, path: Path | str, *, threads: int | None = None, threshold: float | None = None) -> Scorer:
@@ -102,7 +121,7 @@ class Scorer:
 
         Raises:
             ValueError: If an id or the shape is out of range.
-            BundleError: If the graph fails on ids within the range.
+            BundleError: If the graph fails on ids within the range, or gives no score for each row.
         """
         rule = self.facts.text_rule
         if token_ids.ndim != 2 or not 1 <= token_ids.shape[1] <= rule.max_length:
@@ -117,8 +136,11 @@ class Scorer:
         try:
             scores: NDArray[np.float32] = self._session.run([OUTPUT], {INPUT: token_ids})[0]
         except Exception as error:  # As above: no common base.
-            msg = f"the graph fails on token ids that its vocabulary allows: {error}"
+            msg = f"the graph fails on token ids that its vocabulary allows: {printable(str(error))}"
             raise BundleError(msg) from error
+        if scores.shape != (len(token_ids),):
+            msg = f"the graph gives scores of shape {scores.shape} for {len(token_ids):,} reviews"
+            raise BundleError(msg)
         return scores
 
     def score_batch(self, reviews: TokenizedBatch) -> NDArray[np.float32]:

@@ -23,9 +23,9 @@ from pipeline.runtime.bundle import (
     FileRecord,
     Manifest,
     open_bundle,
-    write_golden,
 )
 from pipeline.runtime.durable import write_durably
+from pipeline.runtime.golden_rows import write_golden
 from pipeline.runtime.scorer import Scorer
 from pipeline.runtime.self_test import run_self_test, score_golden
 from pipeline.workspace import (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -20,12 +21,14 @@ from pipeline.runtime.bundle import (
     MANIFEST,
     MODEL,
     FileRecord,
-    read_golden,
+    open_bundle,
     read_manifest,
-    write_golden,
 )
-from tests.runtime.altered_models import model_with_weight
-from tests.stand_ins import make_bundle
+from pipeline.runtime.golden_rows import read_golden, write_golden
+from pipeline.runtime.scorer import Scorer
+from pipeline.runtime.self_test import ensure_self_tested
+from tests.runtime.altered_models import model_with_metadata, model_with_weight
+from tests.stand_ins import WORDS, make_bundle, make_facts
 
 Capture = pytest.CaptureFixture[str]
 
@@ -152,6 +155,95 @@ def test_golden_rows_in_a_file_that_holds_none_are_refused(bundle: Path, capsys:
 def test_a_graph_alone_cannot_be_verified(bundle: Path, capsys: Capture) -> None:
     assert cli.run(["verify", str(bundle / MODEL)]) == 5
     assert "name the bundle's folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "how", ["digits", "capitals", "file", "file of several lines", "escaped file name", "link"]
+)
+def test_a_bundle_of_the_digest_that_is_asked_for_is_verified(bundle: Path, work: Path, how: str) -> None:
+    digest = read_manifest(bundle).digest
+    lines = {
+        "file": f"{digest}\n",
+        "file of several lines": f"{digest.upper()}  bundle\n{'0' * 64}  another\n",
+        "escaped file name": f"\\{digest}  bun\\ndle\n",
+        "link": f"{digest}",
+    }
+    given = {"digits": digest, "capitals": digest.upper(), "link": "link"}.get(how, "digest.sha256")
+    (work / "digest.sha256").write_text(lines.get(how, ""))
+    (work / "link").symlink_to("digest.sha256")
+    assert cli.run(["verify", str(bundle), "--digest", given]) == 0
+
+
+@pytest.mark.parametrize("how", ["digits", "file"])
+def test_a_bundle_of_another_digest_is_refused_with_both(
+    bundle: Path, work: Path, capsys: Capture, how: str
+) -> None:
+    other = "0123456789abcdef" * 4
+    (work / "file").write_text(f"{other}  bundle\n")
+    assert cli.run(["verify", str(bundle), "--digest", other if how == "digits" else "file"]) == 5
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"has the digest {read_manifest(bundle).digest}, {other} was asked for" in err
+
+
+def test_a_graph_alone_has_no_digest(bundle: Path, capsys: Capture) -> None:
+    assert cli.run(["verify", str(bundle / MODEL), "--digest", "0" * 64]) == 5
+    assert "name the folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "0" * 63,
+        "0" * 65,
+        "g" * 64,
+        "empty",
+        "words",
+        "bytes",
+        "long",
+        "fifo",
+        ".",
+        "a\nb",
+        "\udcff",
+        "\x1b",
+    ],
+    ids=ascii,
+)
+def test_what_is_no_digest_is_wrong_usage(bundle: Path, work: Path, capsys: Capture, given: str) -> None:
+    (work / "empty").touch()
+    (work / "words").write_text(f"bundle {'0' * 64}\n")
+    (work / "bytes").write_bytes(b"\xff\x00" * 40)
+    (work / "long").write_text("0" * 65)
+    os.mkfifo(work / "fifo")
+    assert cli.run(["verify", str(bundle), "--digest", given]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "64 hexadecimal digits" in err
+    assert given.isprintable() or given not in err
+
+
+@pytest.mark.parametrize("passes", [True, False])
+def test_verify_tests_for_real_and_takes_a_pass_of_before_back(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, passes: bool
+) -> None:
+    opened = open_bundle(bundle)
+    ensure_self_tested(opened, Scorer(opened))
+    cache = Path(os.environ["XDG_CACHE_HOME"])
+    assert len(list(cache.rglob("*.json"))) == 1
+    if not passes:
+        monkeypatch.setattr("pipeline.runtime.self_test.GOLDEN_TOLERANCE", -1.0)
+    assert cli.run(["verify", str(bundle)]) == (0 if passes else 5)
+    assert list(cache.rglob("*.json")) == []
+
+
+def test_inspect_shows_no_escape_code_of_a_graph(bundle: Path, capsys: Capture) -> None:
+    metadata = replace(make_facts(), name="\x1b[2J", labels=("a\nb", "c")).to_metadata(WORDS)
+    (bundle.parent / MODEL).write_bytes(model_with_metadata(metadata))
+    assert cli.run(["inspect", str(bundle.parent / MODEL)]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert len(out.splitlines()) == 5
 
 
 @pytest.mark.parametrize(

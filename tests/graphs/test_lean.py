@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from pipeline.graphs.quantized import expanded_embedding, store_embedding
 from pipeline.networks.recurrent import build_network, predict_scores
 from pipeline.recipe import NetworkSettings, Storage, TextSettings
 from pipeline.runtime.scorer import open_session
+from tests.runtime.altered_models import refusals_beside
 
 LENGTH, WORDS = 24, 50
 TEXT = TextSettings(num_words=WORDS, max_length=LENGTH)
@@ -96,6 +98,25 @@ def test_ids_beyond_the_length_are_cut_on_the_left_as_padding_does(cell: str) ->
     ids = rows_of_every_length()
     longer = np.hstack([np.full((len(ids), 9), 7, np.int32), ids])
     assert (run(graph, longer) == run(graph, ids)).all()
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize(("cell", "bidirectional", "pooling"), SHAPES)
+def test_the_graph_can_be_loaded_with_its_own_vocabulary_only(
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    cell: str,
+    bidirectional: bool,
+    pooling: str,
+    storage: Storage,
+) -> None:
+    network, weights = make_network(cell, bidirectional, pooling)
+    graph = export_lean(weights, network, LENGTH, storage)
+    fewer, own, more = refusals_beside(graph, WORDS, LENGTH, tmp_path)
+    assert f"the graph scores the token id {WORDS - 1}" in fewer
+    assert own == ""
+    assert "the graph fails on token ids that its vocabulary allows" in more
+    assert capfd.readouterr() == ("", "")
 
 
 def test_every_trained_value_stands_in_the_graph() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from pipeline.graphs.portable import export_portable
 from pipeline.networks.recurrent import build_network, predict_scores
 from pipeline.recipe import NetworkSettings, TextSettings
 from pipeline.runtime.scorer import open_session
+from tests.runtime.altered_models import refusals_beside
 from tests.stand_ins import make_model
 
 LENGTH = 6
@@ -64,6 +66,19 @@ def test_the_graph_has_a_bundles_face_and_standard_operators_only(cell: str) -> 
     assert face == [("token_ids", TensorProto.INT32), ("score", TensorProto.FLOAT)]
     axes = [[axis.dim_param for axis in value.type.tensor_type.shape.dim] for value in graph.graph.input]
     assert axes == [["batch", "time"]]
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_graph_can_be_loaded_with_its_own_vocabulary_only(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], cell: str
+) -> None:
+    graph = export_portable(build(cell), LENGTH)
+    capfd.readouterr()
+    fewer, own, more = refusals_beside(graph, TEXT.num_words, LENGTH, tmp_path)
+    assert f"the graph scores the token id {TEXT.num_words - 1}" in fewer
+    assert own == ""
+    assert "the graph fails on token ids that its vocabulary allows" in more
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.slow

@@ -58,6 +58,21 @@ def test_an_unknown_key_is_refused_by_name() -> None:
         read_facts(metadata(lambda record: record.update(surprise=1)))
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda record: record.update({"\n\u202e": 1}),
+        lambda record: record["text_rule"].update({"\n\u202e": 1}),
+        lambda record: record.update(facts_version="\n\u202e"),
+    ],
+    ids=["key", "key of the rule", "version"],
+)
+def test_a_refusal_shows_text_from_outside_escaped(change: Callable[[dict[str, Any]], object]) -> None:
+    with pytest.raises(BundleError, match=r"\\u202e") as refusal:
+        read_facts(metadata(change))
+    assert "\n" not in str(refusal.value)
+
+
 @pytest.mark.parametrize("key", ["name", "text_rule", "threshold", "labels"])
 def test_a_missing_key_is_refused_by_name(key: str) -> None:
     with pytest.raises(BundleError, match=key):
@@ -71,7 +86,9 @@ def test_a_missing_key_is_refused_by_name(key: str) -> None:
         ("num_words", 14.0),
         ("num_words", "14"),
         ("num_words", True),
+        ("num_words", 2**31),
         ("max_length", 0),
+        ("max_length", 2**31),
         ("max_length", None),
         ("html_breaks", "drop"),
         ("html_breaks", []),
@@ -95,6 +112,11 @@ def test_a_text_rule_out_of_range_is_refused(key: str, value: object) -> None:
         ("labels", ["one", "two", "three"]),
         ("labels", ["one", 2]),
         ("labels", None),
+        ("labels", ["one", "\ud800"]),
+        ("name", 7),
+        ("name", "\udfff"),
+        ("corpus", None),
+        ("provenance", ["verified"]),
         ("text_rule", None),
         ("text_rule", []),
     ],

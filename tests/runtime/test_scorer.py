@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +17,12 @@ from pipeline.runtime.bundle import MODEL, Bundle
 from pipeline.runtime.model_facts import FACTS_KEY
 from pipeline.runtime.rows import Refusal, RejectCode, Score
 from pipeline.runtime.scorer import Scorer, shortest_decimals
-from tests.runtime.altered_models import model_with_metadata, model_with_table_rows, model_with_weight
+from tests.runtime.altered_models import (
+    altered,
+    model_with_metadata,
+    model_with_table_rows,
+    model_with_weight,
+)
 from tests.stand_ins import MAX_LENGTH, WORDS, make_bundle, make_facts, make_model, make_scorer
 
 REVIEWS = [
@@ -234,9 +240,51 @@ def test_a_graph_with_another_face_is_refused(rename: tuple[bytes, bytes]) -> No
         scorer_of(make_model().replace(*rename))
 
 
-def test_a_table_smaller_than_the_vocabulary_is_refused() -> None:
-    with pytest.raises(BundleError):
-        scorer_of(model_with_table_rows(len(WORDS) + 3)).score_reviews([WORDS[-1]])
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (1, "stand-in: the graph fails on token ids that its vocabulary allows"),
+        (len(WORDS) + 3, "stand-in: the graph fails on token ids that its vocabulary allows"),
+        (len(WORDS) + 4, None),
+        (len(WORDS) + 5, "stand-in: the graph scores the token id 14; its vocabulary ends at 13"),
+        (1000, "stand-in: the graph scores the token id 14; its vocabulary ends at 13"),
+    ],
+)
+def test_a_table_of_another_size_than_the_vocabulary_is_refused(
+    capfd: pytest.CaptureFixture[str], rows: int, message: str | None
+) -> None:
+    model = model_with_table_rows(rows)
+    if message is None:
+        assert scorer_of(model).score_reviews(REVIEWS) == make_scorer().score_reviews(REVIEWS)
+    else:
+        with pytest.raises(BundleError, match=message):
+            scorer_of(model)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_graph_that_gives_several_scores_a_review_is_refused() -> None:
+    def give_two(model: onnx.ModelProto) -> None:
+        model.graph.node[1].attribute[0].i = 1  # keepdims
+
+    with pytest.raises(BundleError, match=r"scores of shape \(1, 1, 1\) for 1 reviews"):
+        scorer_of(altered(give_two))
+
+
+def test_bytes_that_are_a_graph_in_two_forms_are_read_as_what_was_checked(tmp_path: Path) -> None:
+    # ONNX Runtime takes bytes with this mark for a graph in its own form, which is another format.
+    model = b"\x12\x20\x00\x00ORTM" + b"x" * 26 + make_model()
+    assert onnx.load_from_string(model).graph.node
+    (tmp_path / MODEL).write_bytes(model)
+    assert Scorer.load(tmp_path / MODEL).score_reviews(REVIEWS) == make_scorer().score_reviews(REVIEWS)
+
+
+def test_a_refusal_of_onnx_runtime_says_nothing_on_standard_output_or_error(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    for model in (b"no graph", make_model().replace(b"Sigmoid", b"Sigmoix")):
+        with pytest.raises(BundleError, match=r"stand-in: ONNX Runtime .* cannot load the graph"):
+            scorer_of(model)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_bundle_and_its_graph_alone_score_the_same(tmp_path: Path) -> None:
