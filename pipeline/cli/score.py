@@ -92,20 +92,24 @@ class _Run:
         self._limit = limit
         self._given = options.given
         self._is_quiet = bool(self._given["quiet"])
-        self._bundle: Bundle = open_bundle(bundle_path(self._given["bundle"]))
+        path = bundle_path(self._given["bundle"])
+        self._bundle: Bundle = open_bundle(path, digest=self._given["digest"])
         self._scorer: Scorer = self._load()
 
     def _load(self) -> Scorer:
         from pipeline.runtime.plan import BATCH_SHARES
         from pipeline.runtime.scorer import Scorer
+        from pipeline.runtime.self_test import ensure_self_tested
 
         is_in_parts = self._destination.kind is Kind.DIRECTORY
-        return Scorer(
+        scorer = Scorer(
             self._bundle,
             threads=self._given["threads"],
             threshold=self._options.write.threshold,
             shares=BATCH_SHARES if is_in_parts else None,
         )
+        ensure_self_tested(self._bundle, scorer)
+        return scorer
 
     @property
     def _identity(self) -> dict[str, str]:
@@ -198,7 +202,8 @@ class _Run:
         return FolderRun(
             self._inputs,
             plan,
-            self._bundle.path,
+            # The name may lead to another bundle by the time that a worker opens it.
+            self._bundle.path.resolve(),
             self._reference,
             resume=given["resume"],
             overwrite=given["overwrite"],

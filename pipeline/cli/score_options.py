@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from pipeline.cli.options import BUNDLE_HELP
+from pipeline.cli.options import BUNDLE_HELP, digest_option
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ _RUN = (
     click.option(
         "-b", "--bundle", type=click.Path(path_type=Path), envvar="RESENHA_BUNDLE", help=BUNDLE_HELP
     ),
+    digest_option,
     click.option(
         "--threads",
         type=click.IntRange(1),

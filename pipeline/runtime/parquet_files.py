@@ -37,7 +37,7 @@ def import_pyarrow() -> Any:
 
 @contextmanager
 def broken_as_corrupted(pa: Any) -> Iterator[None]:
-    """Turn whatever pyarrow raises at a broken file into CorruptedFileError; the disk's errors pass through."""
+    """Turn what pyarrow raises at a broken file into CorruptedFileError; the disk's errors pass through."""
     try:
         yield
     except OSError as error:
