@@ -160,6 +160,7 @@ def test_a_column_whose_name_begins_as_another_s_is_another() -> None:
     assert list(reviews(content, kept_columns=["a.b"]).rows()) == [ParquetRow(b"yes", None, (5,))]
 
 
+UUID = pa.uuid() if hasattr(pa, "uuid") else pa.binary(16)  # From pyarrow 18 on.
 INSTANT = dt.datetime(2020, 1, 2, 3, 4, 5, 6)  # noqa: DTZ001  # Arrow keeps times without a zone
 
 
@@ -171,7 +172,7 @@ INSTANT = dt.datetime(2020, 1, 2, 3, 4, 5, 6)  # noqa: DTZ001  # Arrow keeps tim
         (pa.array(["a", None]).dictionary_encode(), ["a", None]),
         ([b"caf\xc3\xa9", None], ["café", None]),
         (pa.array([b"\x00\xff", None], pa.binary(2)), ["00ff", None]),
-        (pa.array([uuid.UUID(int=1).bytes, None], pa.uuid()), [uuid.UUID(int=1).hex, None]),
+        (pa.array([uuid.UUID(int=1).bytes, None], UUID), [uuid.UUID(int=1).hex, None]),
         ([True, None], [True, None]),
         (pa.array([2**64 - 1, None], pa.uint64()), [2**64 - 1, None]),
         ([1.5, None, math.nan, math.inf, -math.inf], [1.5, None, None, None, None]),
@@ -386,7 +387,30 @@ def test_a_failing_disk_is_no_corrupted_file(is_open: bool) -> None:
         list(found.rows())
 
 
+def test_a_footer_that_counts_other_rows_than_its_groups_is_corrupted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    groups = read_row_groups(io.BytesIO(SMALL))
+    monkeypatch.setattr(parquet_files, "read_row_groups", lambda _stream: groups[1:])
+    with pytest.raises(CorruptedFileError, match="counts 30 rows, its row groups 18"):
+        reviews(SMALL)
+
+
 # Memory
+
+
+def test_what_asks_for_too_much_memory_is_corrupted() -> None:
+    class Greedy(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise MemoryError
+
+    with pytest.raises(CorruptedFileError, match="asks for more memory than there is"):
+        ParquetReviews(Greedy(SMALL), "a")
+
+
+def test_pages_of_columns_that_are_not_read_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet_files, "MAX_PAGE_BYTES", 1000)
+    assert texts(parquet({"text": ["x"], "text2": ["x" * 5000]}, use_dictionary=False)) == [b"x"]
 
 
 def test_a_page_that_is_too_large_is_refused_before_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -411,7 +435,9 @@ def test_a_long_value_that_every_row_names_takes_bounded_memory(
     assert len(content) < 10_000
     monkeypatch.setattr(parquet_files, "MAX_PAGE_BYTES", 8 << 20)
     count = largest = 0
-    for row in reviews(content).rows():
+    found = reviews(content)
+    assert found._rows_at_once(0) == (1024 if store_schema else 7, 7)
+    for row in found.rows():
         assert isinstance(row, ParquetRow)
         assert len(row.text or b"") == 1 << 20
         count, largest = count + 1, max(largest, pa.total_allocated_bytes())

@@ -90,13 +90,19 @@ def footer(data: bytes) -> io.BytesIO:
     return io.BytesIO(b"PAR1" + data + len(data).to_bytes(4, "little") + b"PAR1")
 
 
-def group_of(meta: bytes, rows: bytes = b"\x02") -> bytes:
+def group_of(meta: bytes, rows: bytes = b"\x02", start: bytes = b"\x49\x1c") -> bytes:
     """A footer of one row group with one column."""
-    return b"\x49\x1c" + b"\x19\x1c" + b"\x3c" + meta + b"\0" + b"\x26" + rows + b"\0\0"
+    return start + b"\x19\x1c" + b"\x3c" + meta + b"\0" + b"\x26" + rows + b"\0\0"
 
 
-def test_a_footer_of_little_else_is_read() -> None:
-    stream = footer(group_of(b"\x76\x04\x26\x08\0"))
+@pytest.mark.parametrize(
+    "before",
+    [b"", b"\x19\x31\x01\x02\x01", b"\x17" + bytes(range(8)), b"\x13\x09", b"\x1a\x18\x03abc", b"\x1c\x11\x12\0"],
+    ids=["nothing", "a list of booleans", "a double", "a byte", "a set of strings", "a struct of booleans"],
+)  # fmt: skip
+def test_a_footer_of_little_else_is_read(before: bytes) -> None:
+    start = b"\x39\x1c" if before else b"\x49\x1c"
+    stream = footer(before + group_of(b"\x76\x04\x26\x08\0", start=start))
     assert read_row_groups(stream) == [(1, [(4, 2)])]
 
 
@@ -135,6 +141,14 @@ def test_a_footer_that_is_too_long_is_not_read(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(parquet_layout, "_MAX_FOOTER_BYTES", length - 1)
     with pytest.raises(CorruptedFileError, match=f"footer has {length:,} bytes; {length - 1:,} can be read"):
         read_row_groups(io.BytesIO(CONTENT))
+
+
+@pytest.mark.parametrize(("unpacked", "packed"), [(3, 5), (5, 3)])
+def test_a_page_takes_what_it_is_or_what_it_becomes(unpacked: int, packed: int) -> None:
+    header = b"\x15\x00\x15" + bytes([2 * unpacked]) + b"\x15" + bytes([2 * packed]) + b"\0"
+    page = header + bytes(packed)
+    stream = io.BytesIO(b"PAR1" + page + page)
+    assert list(page_sizes(stream, ColumnChunk(4, 2 * len(page)))) == [5, 5]
 
 
 @pytest.mark.parametrize(
