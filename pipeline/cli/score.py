@@ -176,7 +176,8 @@ class _Run:
             sink.close()
             monitor.check_end()
         summary.blank_lines, summary.passed_over = tally.blank_lines, tally.passed_over
-        about = {"versions": versions(with_parquet=target.output_format == "parquet")}
+        is_parquet = target.output_format == "parquet"
+        about = {"versions": versions(with_parquet=is_parquet)} if target.summary else {}
         return summary_record(summary, self._identity, self._reference, about), summary.rows_in
 
     @property
