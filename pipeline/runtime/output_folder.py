@@ -154,7 +154,7 @@ class OutputFolder:
 
     def write_plan(self, plan: Plan) -> None:
         """Fix the plan; the listing of its inputs has to stand already."""
-        write_durably(self.path / PLAN, _json_page(plan.to_record()))
+        write_durably(self.path / PLAN, json_page(plan.to_record()))
 
     @contextmanager
     def listing(self) -> Iterator[BinaryIO]:
@@ -207,7 +207,7 @@ class OutputFolder:
         """Join the rejects, write the summary, and then the mark that the directory is whole."""
         with draft(self.path / REJECTS) as joined, draft(self.path / SUMMARY) as page:
             joined.stream.writelines(rejects)
-            page.stream.write(_json_page(summary))
+            page.stream.write(json_page(summary))
             joined.publish()
             page.publish()
         self.sync()
@@ -254,9 +254,16 @@ def claim_folder(path: Path) -> Iterator[OutputFolder]:
         InputOutputError: If it cannot be made or held.
     """
     is_new = _make(path)
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        msg = f"{printable(str(path))} cannot be opened: {error.strerror or error}"
+        raise InputOutputError(msg) from error
     try:
         _lock(descriptor, path)
+        if not os.path.samestat(os.fstat(descriptor), path.stat()):
+            msg = f"{printable(str(path))} was removed by another run just now; try again"
+            raise OutputInUse(msg)
         yield OutputFolder(path, descriptor)
     finally:
         if is_new:
@@ -298,5 +305,6 @@ def _last_line(path: Path) -> bytes:
         return line
 
 
-def _json_page(record: dict[str, Any]) -> bytes:
+def json_page(record: dict[str, Any]) -> bytes:
+    """Give a record as JSON for people and programs to read."""
     return (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()
