@@ -9,9 +9,13 @@ import gzip
 import io
 import json
 import random
+import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
+
+import numpy as np
 
 from pipeline.runtime.histograms import Histograms
 from pipeline.runtime.lines import MAX_ROW_BYTES
@@ -72,11 +76,11 @@ _TOKENS: dict[str, Sequence[bytes]] = {
         b"\xe2\x80\xa8", b"\xc2\x85", b"\x0b\x0c", b"\x1f\x8b\x08", b"PAR1", b"-1", b"9" * 5_000, b"\n" * 1_001,
         b"good bad\n" * 300, b"x" * 70_000,
     ],
-    "csv": [b'"', b'""', b",", b'"\n', b',"', b'",', b"=1", b'"' * 40, b"text", b"id,", b";"],
-    "tsv": [b'"', b'""', b"\t", b'"\n', b'\t"', b'"\t', b"+1", b"text", b"id\t"],
+    "csv": [b'"', b'""', b",", b'"\n', b',"', b'",', b"=1", b'"' * 40, b"text", b"id,", b";", b'\n"a\rb",good,x\n'],
+    "tsv": [b'"', b'""', b"\t", b'"\n', b'\t"', b'"\t', b"+1", b"text", b"id\t", b'\n"a\rb"\tgood\tx\n'],
     "jsonl": [
         b'"', b"{", b"}", b"[", b"]", b":", b",", b"\\u", b"\\ud800", b'"\\udc00"', b"null", b"NaN", b"-Infinity",
-        b"1e999", b'{"text": ""}', b'"id": ', b"[" * 100, b'{"a":' * 5_000, b"\\", b'{"text": "good"}\n',
+        b"1e999", b'{"text": ""}', b'"id": ', b"[" * 100, b"\n" + b'{"a":' * 5_000, b'{"text": "good", "id": "a\\rb"}', b"\\", b'{"text": "good"}\n',
     ],
     "list": [b"*", b"?", b"[", b"**", b"-", b"a.txt\n", b"d", b".", b"..", b"\0\0", b"nothing\n"],
     "summary": [b'"', b"{", b"}", b"null", b"-1", b"NaN", b"1e3", b"9" * 20, b"[]", b"\\ud800", b"true", b"[" * 3_000],
@@ -89,7 +93,7 @@ def mutant(kind: str, number: int) -> bytes:
     if kind == "gz":
         return _compressed_mutant(source, number)
     # Where every byte has its place, a mutant that moves them all is refused at once.
-    steps = _IN_PLACE if kind == "parquet" and source.random() < 0.8 else _STEPS
+    steps = _STEPS_OF.get(kind, _STEPS) if source.random() < 0.8 else _STEPS
     content = _mutated(source, seeds(kind), _tokens(kind), steps)
     return _harmless(content) if kind == "list" else content
 
@@ -219,10 +223,32 @@ _STEPS: Sequence[Step] = (
 )  # fmt: skip
 
 
+def _change_number(source: random.Random, content: bytearray, *_: Any) -> None:
+    numbers = [*re.finditer(rb"[0-9]+", content)]
+    if numbers:
+        start, end = source.choice(numbers).span()
+        content[start:end] = source.choice(
+            (b"0", b"1", b"7", b"-1", b"1.0", b"null", b"99999999999999999999")
+        )
+
+
+_STEPS_OF = {"parquet": _IN_PLACE, "summary": (*_IN_PLACE, *[_change_number] * 6)}
+
+
+def _counted() -> Summary:
+    summary = Summary(
+        rows_in=4, scored=3, rejected=Counter(no_tokens=1), labels=Counter(positive=3), tokens=9
+    )
+    summary.histograms.add(
+        scores=np.array([0.1, 0.6, 0.9]), tokens=np.array([1, 2, 6]), unknown_share=np.array([0, 0.5, 1])
+    )
+    return summary
+
+
 def _summary_seeds() -> Sequence[bytes]:
     pages = []
     for reference in (Histograms().to_record(), None):
-        page = summary_record(Summary(), {"name": "stand-in", "digest": "ab" * 32}, reference, {"parts": 1})
+        page = summary_record(_counted(), {"name": "stand-in", "digest": "ab" * 32}, reference, {"parts": 1})
         pages.append(json.dumps(page).encode())
     indented = json.dumps(json.loads(pages[0]), indent=2).encode()
     return [*pages, b"\xef\xbb\xbf" + indented, gzip.compress(pages[0], 1, mtime=0)]
