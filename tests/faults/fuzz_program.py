@@ -59,7 +59,7 @@ def fuzz_apart(kind: str, first: int, end: int) -> Tally:
     return total
 
 
-def _limit_memory() -> None:
+def limit_memory() -> None:
     """Let what asks for absurd memory fail, instead of the machine."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + _MORE_MEMORY
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         fuzzer = Fuzzer(Path(folder), note)
         seeds("parquet")
-        _limit_memory()
+        limit_memory()
         print(json.dumps(vars(fuzzer.run(kind, range(int(first), int(end))))))
         os.chdir("/")
 
