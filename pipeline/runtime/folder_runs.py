@@ -111,7 +111,10 @@ def run_folder(
         The record of the summary, as it stands in the directory.
     """
     if folder.is_finished:
-        return folder.read_summary()
+        page = folder.read_summary()
+        if all(folder.find_ledger(each, plan.write.output_format) for each in _own(plan, page["parts"])):
+            return page
+        folder.unfinish()
     reader = PartReader(folder, plan)
     follow(reader)
     parts = reader.parts(lambda ledger: _count(monitor, ledger.summary))
@@ -175,6 +178,11 @@ def _finish(
         "versions": record["versions"],
     }
     page = summary_record(summary, plan.bundle, reference, about)
-    own = (number for number in range(reader.count) if plan.shard.owns(number))
-    folder.finish((line for number in own for line in folder.reject_lines(number)), page)
+    lines = (line for number in _own(plan, reader.count) for line in folder.reject_lines(number))
+    folder.finish(lines, page)
     return page
+
+
+def _own(plan: Plan, count: int) -> Iterator[int]:
+    """Yield the numbers of this shard's parts."""
+    return filter(plan.shard.owns, range(count))

@@ -126,14 +126,12 @@ class OutputFolder:
 
     def clear(self) -> None:
         """Remove all that a run has written: the mark that it is whole first, the plan last."""
-        first, last = (SUCCESS,), (INPUTS, PLAN)
-        names = [*first, *(name for name in self._names() if name not in first + last), *last]
-        for name in names:
+        self.unfinish()
+        last = (INPUTS, PLAN)
+        for name in [*(name for name in self._names() if name not in last), *last]:
             if _OURS.fullmatch(name) or is_temporary(name):
                 with suppress(FileNotFoundError):
                     self._remove(name)
-            if name == SUCCESS:
-                self.sync()
         self.sync()
 
     def read_plan(self) -> dict[str, Any] | None:
@@ -213,6 +211,12 @@ class OutputFolder:
         self.sync()
         write_durably(self.path / SUCCESS, b"")
 
+    def unfinish(self) -> None:
+        """Take the mark away that the directory is whole, since it is not any more."""
+        with suppress(FileNotFoundError):
+            self._remove(SUCCESS)
+        self.sync()
+
     def read_summary(self) -> dict[str, Any]:
         """Give the summary of a finished run.
 
@@ -220,10 +224,12 @@ class OutputFolder:
             PlanError: If it cannot be read.
         """
         try:
-            return dict(json.loads((self.path / SUMMARY).read_bytes()))
-        except (OSError, ValueError, TypeError, RecursionError) as error:
+            record = dict(json.loads((self.path / SUMMARY).read_bytes()))
+            range(record["parts"])
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             msg = f"{self.shown}: {SUMMARY} cannot be read: {error}; start anew with --overwrite"
             raise PlanError(msg) from error
+        return record
 
     def _names(self) -> list[str]:
         try:
