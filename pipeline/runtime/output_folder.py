@@ -125,14 +125,19 @@ class OutputFolder:
         )
 
     def clear(self) -> None:
-        """Remove all that a run has written: the mark that it is whole first, the plan last."""
+        """Remove all that a run has written, so that what is left can be gone on with wherever this ends.
+
+        The mark that it is whole goes first, the plan when all its parts are gone, and its inputs last.
+        """
         self.unfinish()
-        last = (INPUTS, PLAN)
-        for name in [*(name for name in self._names() if name not in last), *last]:
-            if _OURS.fullmatch(name) or is_temporary(name):
-                with suppress(FileNotFoundError):
-                    self._remove(name)
-        self.sync()
+        last = (PLAN, INPUTS)
+        parts = (name for name in self._names() if name not in last)
+        for names in (parts, *((name,) for name in last)):
+            for name in names:
+                if _OURS.fullmatch(name) or is_temporary(name):
+                    with suppress(FileNotFoundError):
+                        self._remove(name)
+            self.sync()
 
     def read_plan(self) -> dict[str, Any] | None:
         """Give the record of the plan; None where none was made.
