@@ -60,6 +60,10 @@ def prepare(folder: OutputFolder, run: FolderRun) -> Plan:
         raise UsageError(msg)
     planned = folder.read_plan() if not run.overwrite else None
     if planned is None:
+        unplanned = folder.foreign_name(is_planned=run.overwrite)
+        if unplanned is not None:
+            msg = f"{folder.shown} holds {printable(unplanned)} and no plan; --overwrite removes what runs write"
+            raise UsageError(msg)
         return _make_plan(folder, run)
     if not run.resume:
         msg = f"{folder.shown} holds a run already: --resume goes on with it, --overwrite starts anew"

@@ -118,10 +118,11 @@ class OutputFolder:
                 with suppress(FileNotFoundError):
                     self._remove(name)
 
-    def foreign_name(self) -> str | None:
-        """Give the name of something here that no run has written; None where there is nothing."""
+    def foreign_name(self, *, is_planned: bool = True) -> str | None:
+        """Give the name of something here that no run has written, or none whose plan is not fixed yet."""
+        names = (each for each in self._names() if not is_temporary(each))
         return next(
-            (each for each in self._names() if not _OURS.fullmatch(each) and not is_temporary(each)), None
+            (each for each in names if not (_OURS.fullmatch(each) if is_planned else each == INPUTS)), None
         )
 
     def clear(self) -> None:
