@@ -62,7 +62,7 @@ def prepare(folder: OutputFolder, run: FolderRun) -> Plan:
     if planned is None:
         unplanned = folder.foreign_name(is_planned=run.overwrite)
         if unplanned is not None:
-            msg = f"{folder.shown} holds {printable(unplanned)} and no plan; --overwrite removes what runs write"
+            msg = f"{folder.shown} holds {printable(unplanned)} and no plan; --overwrite removes it"
             raise UsageError(msg)
         return _make_plan(folder, run)
     if not run.resume:

@@ -14,7 +14,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -55,7 +55,7 @@ class Watch:
             path = f"/proc/self/fd/{path}"
             path = os.readlink(path) if os.path.lexists(path) else ""
         real = os.path.realpath(os.fsdecode(path)) if path else ""
-        return real == self._folder or os.path.dirname(real) == self._folder
+        return self._folder in (real, real.rpartition("/")[0])
 
     def step(self, name: str, path: Any, first: Callable[[], object] = lambda: None) -> None:
         """Let a step be done, or end the run, having done the ``first`` half of it.
@@ -87,7 +87,7 @@ class Watch:
     def _kept(self, path: str) -> Path | None:
         if not os.path.lexists(path):
             return None
-        kept = self._stash / str(os.stat(path).st_ino)
+        kept = self._stash / str(Path(path).stat().st_ino)
         if not kept.exists():
             _link(path, kept)
         return kept
@@ -106,11 +106,10 @@ class Watch:
         """Let each name stand for what it stood for at any time since the folder was synced, and cut files."""
         for path, past in self._pasts.items():
             kept = source.choice(past)
-            with suppress(FileNotFoundError):
-                os.unlink(path)
+            Path(path).unlink(missing_ok=True)
             if kept:
                 os.link(kept, path)
-        for entry in Path(self._folder).iterdir() if os.path.isdir(self._folder) else ():
+        for entry in folder.iterdir() if (folder := Path(self._folder)).is_dir() else ():
             status = entry.stat()
             if status.st_ino in self._unsynced:
                 os.truncate(entry, source.randint(0, status.st_size))
@@ -130,9 +129,9 @@ def watched(folder: Path, stash: Path, stop_at: int | None = None) -> Iterator[W
             if not watch.is_dead:
                 raise
     # What a killed process held is closed by the kernel, which lets go of the lock.
-    for number in os.listdir("/proc/self/fd") if watch.is_dead else ():
-        if os.path.realpath(f"/proc/self/fd/{number}") == os.path.realpath(folder):
-            os.close(int(number))
+    for descriptor in [*Path("/proc/self/fd").iterdir()] if watch.is_dead else ():
+        if os.path.realpath(descriptor) == os.path.realpath(folder):
+            os.close(int(descriptor.name))
 
 
 def _watch_calls(watch: Watch, stack: ExitStack) -> None:

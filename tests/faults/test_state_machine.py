@@ -181,7 +181,8 @@ class Directory(RuleBasedStateMachine):
         choice = self.planned
         assert choice
         name = choice.inputs[number % len(choice.inputs)]
-        path, status, content = Path(name), os.stat(name), Path(name).read_bytes()
+        path = Path(name)
+        status, content = path.stat(), path.read_bytes()
         if how == "gone":
             path.unlink()
         else:
