@@ -257,11 +257,14 @@ def claim_folder(path: Path) -> Iterator[OutputFolder]:
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         _lock(descriptor, path)
-        yield OutputFolder(path, descriptor)
+        try:
+            yield OutputFolder(path, descriptor)
+        finally:
+            # Not where it was not locked: it would be taken from under the run that holds it.
+            if is_new:
+                with suppress(OSError):
+                    path.rmdir()
     finally:
-        if is_new:
-            with suppress(OSError):
-                path.rmdir()
         os.close(descriptor)
 
 
@@ -278,14 +281,15 @@ def _make(path: Path) -> bool:
 
 
 def _lock(descriptor: int, path: Path) -> None:
+    in_use = f"{printable(str(path))} is in use: another run writes there; wait, or name another directory"
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(descriptor), path.stat()):
+            raise OutputInUse(in_use)
     except OSError as error:
-        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-            msg = (
-                f"{printable(str(path))} is in use: another run writes there; wait, or name another directory"
-            )
-            raise OutputInUse(msg) from error
+        # Gone: whoever held it between opening and locking has removed it again.
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES, errno.ENOENT):
+            raise OutputInUse(in_use) from error
         msg = f"{printable(str(path))} cannot be locked: {error.strerror}; name a directory on a local disk"
         raise InputOutputError(msg) from error
 
