@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.runtime.durable import is_temporary
 from tests.faults.material import Material, snapshot
+from tests.faults.reading import assert_readable
 from tests.faults.starting import Launcher, across
 from tests.faults.tracing import Call, faulty
 
@@ -38,11 +38,3 @@ def test_a_run_killed_anywhere_is_gone_on_with(
 
     across(launchers, chosen, kill)
     figures.append(f"killed before a call on the output, gone on with: {len(chosen)}/{len(calls)} identical")
-
-
-def assert_readable(found: dict[str, bytes], whole: dict[str, bytes]) -> None:
-    """See to it that every final name has its final content, and that the mark comes last."""
-    final = {name: content for name, content in found.items() if not is_temporary(name)}
-    assert {name: whole[name] for name in final} == final
-    if "_SUCCESS" in final:
-        assert final == whole

@@ -16,6 +16,7 @@ from tests.faults.starting import Ended, Run
 OUTPUT = "OUT"
 """Stands for the folder around a run's output wherever a call is shown."""
 _NAME = re.compile(r"[a-z0-9_]+(?=\()")
+_PATH = re.compile(OUTPUT + r'[^">]*')
 _VARYING = re.compile(r"\.resenha-[0-9a-f]+|0x[0-9a-f]+|\{st_[^}]*\}|(?<=AT_FDCWD)<[^>]*>| +(?= = )")
 
 
@@ -28,6 +29,11 @@ class Call:
     """The how many-th of that name it is, from 1."""
     shown: str
     """As ``strace`` shows it, without what differs from run to run."""
+
+    @property
+    def paths(self) -> list[str]:
+        """What of the output it names, by its argument or by a descriptor."""
+        return _PATH.findall(self.shown.rpartition(" = ")[0])
 
     def __str__(self) -> str:
         return f"{self.name} {self.number}, {self.shown}"
@@ -52,7 +58,7 @@ def traced(run: Run, home: Path) -> tuple[Ended, list[Call]]:
     """
     log = home.with_suffix(".trace")
     ended = _under_strace(run, log, "trace=%file,%desc")
-    return ended, [call for call in _calls(log, home) if OUTPUT in call.shown]
+    return ended, [call for call in _calls(log, home) if call.paths]
 
 
 def faulty(run: Run, home: Path, call: Call, fault: str) -> Ended:
@@ -69,7 +75,7 @@ def faulty(run: Run, home: Path, call: Call, fault: str) -> Ended:
     met = next((each for each in _calls(log, home) if each.number == call.number), None)
     # A run that takes other steps than the traced one would meet its fault somewhere else.
     assert met, f"the run never came to {call}"
-    assert _without_result(met) == _without_result(call), f"met {met} where {call} was expected"
+    assert met.paths == call.paths, f"met {met} where {call} was expected"
     return ended
 
 
@@ -94,7 +100,3 @@ def _calls(log: Path, home: Path) -> Iterator[Call]:
             numbers[name[0]] += 1
             shown = _VARYING.sub("", line).replace(str(home), OUTPUT)
             yield Call(name[0], numbers[name[0]], shown)
-
-
-def _without_result(call: Call) -> str:
-    return call.shown.rpartition(" = ")[0]
