@@ -151,10 +151,11 @@ def parse_options(given: dict[str, Any], output_format: str) -> ScoreOptions:
 
     Raises:
         UsageError: If two contradict each other, or one cannot be read.
+        MissingExtra: If the output's format needs an extra that is not installed.
     """
     from pipeline.runtime.plan import WriteOptions
     from pipeline.runtime.reading import InputFormat, ReadOptions
-    from pipeline.runtime.sinks import OutputFormat
+    from pipeline.runtime.sinks import OutputFormat, check_format
 
     chosen = given["input_format"]
     if given["lines"]:
@@ -172,6 +173,7 @@ def parse_options(given: dict[str, Any], output_format: str) -> ScoreOptions:
         keep_columns=tuple(kept),
     )
     write = WriteOptions(OutputFormat(output_format), tuple(kept.values()), given["threshold"])
+    check_format(write.output_format)
     return ScoreOptions(read, write, _shard(given["shard"]), given)
 
 
