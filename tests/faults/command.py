@@ -22,7 +22,10 @@ from tests.stand_ins import make_scorer
 
 Place = tuple[str, int]
 """A source and a row of it."""
+PATIENCE = 600.0
+"""Seconds after which a process is taken for one that hangs."""
 TELLING = re.compile(r"^(resenha|Error|rejected): .*", re.MULTILINE)
+_NO_TEXT = ("row", "score", "tokens", "unknown_share", "truncated")
 _SCORE_COLUMNS = ("score", "label", "tokens", "unknown_share", "truncated")
 
 
@@ -106,7 +109,9 @@ class Scene:
         has_rejects = any(isinstance(each, Rejected) for each in self.expected.values())
         assert ran.status == (3 if has_rejects else 0), ran.err
         output = work / "o.csv"
-        scored = read_folder(work / "o") if is_folder else read_csv(output) if output.exists() else ran.records
+        scored = (
+            read_folder(work / "o") if is_folder else read_csv(output) if output.exists() else ran.records
+        )
         rejects = read_lines(work / ("o/rejects.jsonl" if is_folder else "r.jsonl"))
         check_account(scored, rejects, read_page(work / "s.json"), self.expected)
         page = read_page(work / "s.json")
@@ -122,7 +127,7 @@ def check_account(
     """See to it that each row stands once where it has to, with what it has to say, and is counted."""
     places = [(each["source"], each["row"]) for each in [*scored, *rejects]]
     assert Counter(places) == Counter(expected.keys())
-    assert [place for place in places[: len(scored)]] == [
+    assert places[: len(scored)] == [
         place for place, outcome in expected.items() if not isinstance(outcome, Rejected)
     ]
     for each in scored:
@@ -156,7 +161,9 @@ def read_csv(path: Path) -> list[dict[str, Any]]:
     """Scored rows of a CSV file, each cell as the type that it has elsewhere."""
     rows: list[dict[str, Any]] = [*csv.DictReader(io.StringIO(path.read_bytes().decode(), newline=""))]
     for row in rows:
-        row |= {name: json.loads(row[name]) for name in ("row", "score", "tokens", "unknown_share", "truncated")}
+        row |= {name: json.loads(row[name]) for name in _NO_TEXT}
+        # Standard input's name is one that a spreadsheet would run.
+        row["source"] = "-" if row["source"] == "'-" else row["source"]
     return rows
 
 
@@ -195,6 +202,8 @@ def command(
 
 def run_process(bundle: Path, *arguments: str | Path, prepared: str = "", **more: Any) -> Run:
     """Run ``resenha score`` as a process to its end."""
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | more
-    found = subprocess.run(command(bundle, *arguments, prepared=prepared), check=False, timeout=300, **pipes)
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | more
+    found: subprocess.CompletedProcess[bytes] = subprocess.run(
+        command(bundle, *arguments, prepared=prepared), check=False, timeout=PATIENCE, **pipes
+    )
     return Run(found.returncode, found.stdout or b"", os.fsdecode(found.stderr))

@@ -96,7 +96,10 @@ SCENES = [
 
 @pytest.mark.parametrize(
     "scene",
-    [pytest.param(scene, id=f"{words}: {kind}", marks=case("Rows and text", words)) for words, kind, scene in SCENES],
+    [
+        pytest.param(scene, id=f"{words}: {kind}", marks=case("Rows and text", words))
+        for words, kind, scene in SCENES
+    ],
 )
 def test_a_row_is_scored_as_its_text_or_rejected_with_its_place(
     scene: Scene, resenha: Resenha, work: Path
@@ -138,8 +141,12 @@ CAFE, CAFE_APART = "café", unicodedata.normalize("NFD", "café")
     ("text", "unknown"),
     [
         pytest.param(CAFE, 0, id="composed", marks=case("Rows and text", "combining vs composed accents")),
-        pytest.param(CAFE_APART, 1, id="combining", marks=case("Rows and text", "combining vs composed accents")),
-        pytest.param("CAFÉ", 0, id="upper case", marks=case("Rows and text", "combining vs composed accents")),
+        pytest.param(
+            CAFE_APART, 1, id="combining", marks=case("Rows and text", "combining vs composed accents")
+        ),
+        pytest.param(
+            "CAFÉ", 0, id="upper case", marks=case("Rows and text", "combining vs composed accents")
+        ),
         pytest.param("it’s", 0, id="curly", marks=case("Rows and text", "curly apostrophes")),
         pytest.param("it's", 1, id="straight", marks=case("Rows and text", "curly apostrophes")),
         pytest.param("ＧＯＯＤ", 0, id="full-width", marks=case("Rows and text", "full-width letters")),
@@ -159,7 +166,9 @@ def test_letters_are_what_the_text_rule_says(
     "form",
     [
         pytest.param(CAFE, id="composed", marks=case("Rows and text", "combining vs composed accents")),
-        pytest.param(CAFE_APART, id="combining", marks=case("Rows and text", "combining vs composed accents")),
+        pytest.param(
+            CAFE_APART, id="combining", marks=case("Rows and text", "combining vs composed accents")
+        ),
         pytest.param("it’s", id="curly", marks=case("Rows and text", "curly apostrophes")),
         pytest.param("ＧＯＯＤ", id="full-width", marks=case("Rows and text", "full-width letters")),
     ],
@@ -190,7 +199,8 @@ def test_a_line_without_end_costs_itself_and_no_memory(
     record_property("seen", "too_long")
     assert ran.status == 3
     assert [(each["row"], each["label"]) for each in read_lines(work / "o.jsonl")] == [
-        (1, "positive"), (3, "positive")
+        (1, "positive"),
+        (3, "positive"),
     ]
     [reject] = read_lines(work / "r.jsonl")
     assert (reject["row"], reject["code"], reject["line"]) == (2, "too_long", 2)
