@@ -33,8 +33,8 @@ pipeline: $(VENV)/pipeline.stamp ## From reviews to a proven bundle (RECIPE=, CO
 test: $(VENV)/development.stamp ## Run the tests (ARGS= goes to pytest)
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-faults: $(VENV)/development.stamp ## Kill, break and fill up everywhere, in some minutes (Linux with strace)
-	@$(BIN)/python -m pytest tests/faults --long $(ARGS)
+test-faults: $(VENV)/development.stamp ## Kill, break and fill up everywhere, at length, and print how each case fared
+	@$(BIN)/python -m pytest -p tests.faults.case_table --long -m 'fault or case' $(ARGS)
 
 bench: $(VENV)/benchmarks.stamp ## Measure beside rivals, in some minutes (ARCHIVE=, ARGS= names contests: see ARGS=--help)
 	@$(BIN)/python -m benchmarks $(ARGS) $(if $(ARCHIVE),--reviews '$(ARCHIVE)') --artifacts '$(ARTIFACTS)/benchmarks'

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from pipeline import cli
 from pipeline.runtime.cores import usable_cores
+from tests.faults.command import Resenha, Run
 from tests.faults.material import Material, make_material, snapshot
 from tests.faults.starting import Launcher, environment
 from tests.faults.tracing import Call, traced, why_not_traced
@@ -19,6 +23,13 @@ FIGURES = pytest.StashKey[list[str]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[FIGURES] = []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what lies here, so that it can be run together with the cases that other rooms hold."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker("fault")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -108,3 +119,26 @@ def output_calls(reference: tuple[dict[str, bytes], list[Call]]) -> list[Call]:
     if reason := why_not_traced():
         pytest.skip(reason)
     return reference[1]
+
+
+@pytest.fixture
+def resenha(
+    bundle: Path,
+    work: Path,
+    capsysbinary: pytest.CaptureFixture[bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Callable[[str, object], None],
+) -> Resenha:
+    """Call ``resenha score`` here, in the folder ``work``; the last call is what a user sees of the test."""
+
+    def call(*arguments: str | Path, stdin: bytes = b"", model: Path = bundle) -> Run:
+        stream = io.BufferedReader(io.BytesIO(stdin))
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=stream))
+        capsysbinary.readouterr()
+        status = cli.run(["score", "--bundle", str(model), *map(str, arguments)])
+        out, err = capsysbinary.readouterr()
+        ran = Run(status, out, err.decode())
+        record_property("seen", ran.seen)
+        return ran
+
+    return call
