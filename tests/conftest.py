@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pipeline.recipe import Recipe, parse_recipe
 from pipeline.workspace import Workspace
+from tests.stand_ins import make_bundle
 
 TINY_RECIPE = """
 description = "A network small enough to train in a test."
@@ -72,6 +75,30 @@ def recipe(tmp_path: Path) -> Recipe:
 def workspace(tmp_path: Path) -> Workspace:
     """An empty workspace."""
     return Workspace(tmp_path / "artifacts")
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """A whole bundle, beside the folder in which a test works."""
+    folder = tmp_path / "bundle"
+    make_bundle(folder)
+    return folder
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, and the one a test works in."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _sigterm_as_before() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(autouse=True)

@@ -152,10 +152,11 @@ def parse_options(given: dict[str, Any], output_format: str) -> ScoreOptions:
 
     Raises:
         UsageError: If two contradict each other, or one cannot be read.
+        MissingExtra: If the output's format needs an extra that is not installed.
     """
     from pipeline.runtime.plan import WriteOptions
     from pipeline.runtime.reading import InputFormat, ReadOptions
-    from pipeline.runtime.sinks import OutputFormat
+    from pipeline.runtime.sinks import OutputFormat, check_format
 
     for name in ("text_column", "id_column", "delimiter", "keep_columns"):
         _check_text(name, given[name])
@@ -175,6 +176,7 @@ def parse_options(given: dict[str, Any], output_format: str) -> ScoreOptions:
         keep_columns=tuple(kept),
     )
     write = WriteOptions(OutputFormat(output_format), tuple(kept.values()), given["threshold"])
+    check_format(write.output_format)
     return ScoreOptions(read, write, _shard(given["shard"]), given)
 
 

@@ -137,10 +137,11 @@ def run_folder(
                 for part in parts:
                     workers.score(part.number, part.start)
                 workers.finish()
-    finally:
-        # What a worker that was stopped has left; whatever went wrong before is the news.
+    except BaseException:
+        # What a worker that was stopped has left; that the run was stopped is the news.
         with suppress(ResenhaError):
             folder.remove_leftovers()
+        raise
     monitor.check_end()
     return _finish(folder, plan, reader, run.reference)
 

@@ -144,16 +144,15 @@ class OutputFolder:
         """Give the record of the plan; None where none was made.
 
         Raises:
-            PlanError: If it cannot be read.
+            PlanError: If it is none.
+            InputOutputError: If it cannot be read.
         """
-        try:
-            record = json.loads((self.path / PLAN).read_bytes())
+        with self._reading(PLAN):
+            try:
+                record = json.loads((self.path / PLAN).read_bytes())
+            except FileNotFoundError:
+                return None
             Plan.from_record(record)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, RecursionError) as error:
-            msg = f"{self.shown}: {PLAN} cannot be read: {error}; start anew with --overwrite"
-            raise PlanError(msg) from error
         return dict(record)
 
     def write_plan(self, plan: Plan) -> None:
@@ -170,14 +169,11 @@ class OutputFolder:
         """Yield the inputs in their order.
 
         Raises:
-            PlanError: If the listing cannot be read.
+            PlanError: If the listing is gone, or is none.
+            InputOutputError: If it cannot be read.
         """
-        try:
-            with (self.path / INPUTS).open("rb") as stream:
-                yield from map(PlannedFile.from_line, stream)
-        except (OSError, ValueError, TypeError, RecursionError) as error:
-            msg = f"{self.shown}: {INPUTS} cannot be read: {error}; start anew with --overwrite"
-            raise PlanError(msg) from error
+        with self._reading(INPUTS), (self.path / INPUTS).open("rb") as stream:
+            yield from map(PlannedFile.from_line, stream)
 
     def part_path(self, number: int, suffix: str) -> Path:
         """Give the final path of a part, by its number from 0."""
@@ -192,20 +188,29 @@ class OutputFolder:
         try:
             size = self.part_path(number, suffix).stat().st_size
             ledger = Ledger.from_line(_last_line(self.ledger_path(number)))
-        except (FileNotFoundError, ValueError):
+        except FileNotFoundError:
             return None
-        except OSError as error:
-            msg = f"{printable(str(self.ledger_path(number)))} cannot be read: {error.strerror or error}"
-            raise InputOutputError(msg) from error
+        except OSError as error:  # Before ValueError: what cannot seek any more is both.
+            raise self._unreadable(self.ledger_path(number), error) from error
+        except ValueError:
+            return None
         return ledger if ledger.size == size else None
 
     def reject_lines(self, number: int) -> Iterator[bytes]:
-        """Yield the rejects of a published part, a line each."""
-        with self.ledger_path(number).open("rb") as stream:
-            line = stream.readline()
-            for following in stream:
-                yield line
-                line = following
+        """Yield the rejects of a published part, a line each.
+
+        Raises:
+            InputOutputError: If they cannot be read.
+        """
+        path = self.ledger_path(number)
+        try:
+            with path.open("rb") as stream:
+                line = stream.readline()
+                for following in stream:
+                    yield line
+                    line = following
+        except OSError as error:
+            raise self._unreadable(path, error) from error
 
     def finish(self, rejects: Iterable[bytes], summary: dict[str, Any]) -> None:
         """Join the rejects, write the summary, and then the mark that the directory is whole."""
@@ -227,15 +232,31 @@ class OutputFolder:
         """Give the summary of a finished run.
 
         Raises:
-            PlanError: If it cannot be read.
+            PlanError: If it is gone, or is none.
+            InputOutputError: If it cannot be read.
         """
-        try:
+        with self._reading(SUMMARY):
             record = dict(json.loads((self.path / SUMMARY).read_bytes()))
             range(record["parts"])
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            msg = f"{self.shown}: {SUMMARY} cannot be read: {error}; start anew with --overwrite"
-            raise PlanError(msg) from error
         return record
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        """Tell a disk that fails from a file that is not what a run has written."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            msg = f"{self.shown}: {name} is gone; start anew with --overwrite"
+            raise PlanError(msg) from error
+        except OSError as error:
+            raise self._unreadable(self.path / name, error) from error
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
+            msg = f"{self.shown}: {name} cannot be read: {error}; start anew with --overwrite"
+            raise PlanError(msg) from error
+
+    @staticmethod
+    def _unreadable(path: Path, error: OSError) -> InputOutputError:
+        return InputOutputError(f"{printable(str(path))} cannot be read: {error.strerror or error}")
 
     def _names(self) -> list[str]:
         try:
@@ -273,15 +294,17 @@ def claim_folder(path: Path) -> Iterator[OutputFolder]:
         raise InputOutputError(msg) from error
     try:
         _lock(descriptor, path)
-        if not os.path.samestat(os.fstat(descriptor), path.stat()):
-            msg = f"{printable(str(path))} was removed by another run just now; try again"
-            raise OutputInUse(msg)
-        yield OutputFolder(path, descriptor)
+        try:
+            yield OutputFolder(path, descriptor)
+        finally:
+            # Not where it was not locked: it would be taken from under the run that holds it.
+            if is_new:
+                with suppress(OSError):
+                    path.rmdir()
     finally:
-        if is_new:
-            with suppress(OSError):
-                path.rmdir()
-        os.close(descriptor)
+        # All that matters was synced; a directory's descriptor holds nothing more.
+        with suppress(OSError):
+            os.close(descriptor)
 
 
 def _make(path: Path) -> bool:
@@ -297,14 +320,15 @@ def _make(path: Path) -> bool:
 
 
 def _lock(descriptor: int, path: Path) -> None:
+    in_use = f"{printable(str(path))} is in use: another run writes there; wait, or name another directory"
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(descriptor), path.stat()):
+            raise OutputInUse(in_use)
     except OSError as error:
-        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-            msg = (
-                f"{printable(str(path))} is in use: another run writes there; wait, or name another directory"
-            )
-            raise OutputInUse(msg) from error
+        # Gone: whoever held it between opening and locking has removed it again.
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES, errno.ENOENT):
+            raise OutputInUse(in_use) from error
         msg = f"{printable(str(path))} cannot be locked: {error.strerror}; name a directory on a local disk"
         raise InputOutputError(msg) from error
 

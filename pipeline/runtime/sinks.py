@@ -120,6 +120,18 @@ def header_of(output_format: OutputFormat, kept: Sequence[str] = ()) -> bytes:
     return (",".join(names) + "\n").encode()
 
 
+def check_format(output_format: OutputFormat) -> None:
+    """Find out whether a format can be written before a plan says that it will be.
+
+    Raises:
+        MissingExtra: If it needs an extra that is not installed.
+    """
+    if output_format is OutputFormat.PARQUET:
+        from pipeline.runtime.parquet_files import import_pyarrow
+
+        import_pyarrow()
+
+
 def open_sink(stream: BinaryIO, output_format: OutputFormat, kept: Sequence[str] = ()) -> Sink:
     """Give what writes scored rows in a format; it has to be closed when all are written.
 
