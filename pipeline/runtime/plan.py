@@ -113,10 +113,8 @@ class Plan:
             **asdict(self),
             "versions": versions(with_parquet=self.write.output_format is OutputFormat.PARQUET),
         }
-        del record["shard"]
-        digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
         # As JSON gives it back: a tuple is a list there.
-        return dict(json.loads(json.dumps(record | {"shard": self.shard, "digest": digest})))
+        return dict(json.loads(json.dumps(record | {"digest": _digest(record)})))
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Plan:
@@ -128,6 +126,13 @@ class Plan:
         try:
             if record["plan_version"] != PLAN_VERSION:
                 msg = f"plan version {record['plan_version']!r}, this program reads {PLAN_VERSION}"
+                raise ValueError(msg)
+            if record["digest"] != _digest(record):
+                msg = "it was changed after it was fixed"
+                raise ValueError(msg)
+            shard = Shard(*record["shard"])
+            if not 1 <= shard.number <= shard.of:
+                msg = f"there is no shard {shard}"
                 raise ValueError(msg)
             read, write = dict(record["read"]), dict(record["write"])
             chosen = read.pop("input_format")
@@ -141,11 +146,17 @@ class Plan:
                 check=InputCheck(record["check"]),
                 part_rows=record["part_rows"],
                 limit=record["limit"],
-                shard=Shard(*record["shard"]),
+                shard=shard,
             )
         except (KeyError, TypeError, AttributeError) as error:
             msg = f"not a plan: {error}"
             raise ValueError(msg) from error
+
+
+def _digest(record: Mapping[str, Any]) -> str:
+    """Name what a plan says, whichever shard of it; a shard's number moves no byte of a part."""
+    told = {key: value for key, value in record.items() if key not in ("shard", "digest")}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def versions(*, with_parquet: bool = False) -> dict[str, str]:
