@@ -63,6 +63,7 @@ class PartReader:
             self._behind += self._size
             self._size = planned.stamp.size if planned.stamp else 0
             yield planned
+        self._behind, self._size = self._behind + self._size, 0
 
     @property
     def bytes_read(self) -> int:
