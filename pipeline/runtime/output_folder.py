@@ -26,7 +26,7 @@ from typing import Any, BinaryIO
 
 from pipeline.errors import InputOutputError, OutputInUse, PlanError
 from pipeline.runtime.durable import draft, durable_file, is_temporary, sync_folder, write_durably
-from pipeline.runtime.plan import Plan, PlannedFile
+from pipeline.runtime.plan import Plan, PlannedFile, digest_of
 from pipeline.runtime.reading import Place
 from pipeline.runtime.rows import printable
 from pipeline.runtime.summary import Summary
@@ -62,7 +62,7 @@ class Ledger:
             "sha256": self.sha256,
             "summary": self.summary.to_record(),
         }
-        return (json.dumps(record, ensure_ascii=False) + "\n").encode()
+        return (json.dumps(record | {"digest": digest_of(record)}) + "\n").encode()
 
     @classmethod
     def from_line(cls, line: bytes) -> Ledger:
@@ -73,6 +73,9 @@ class Ledger:
         """
         try:
             record = json.loads(line)
+            if record["digest"] != digest_of(record):
+                msg = "it was changed after it was written"
+                raise ValueError(msg)
             return cls(
                 Place(**record["start"]),
                 Place(**record["end"]),

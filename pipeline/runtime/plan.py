@@ -114,7 +114,7 @@ class Plan:
             "versions": versions(with_parquet=self.write.output_format is OutputFormat.PARQUET),
         }
         # As JSON gives it back: a tuple is a list there.
-        return dict(json.loads(json.dumps(record | {"digest": _digest(record)})))
+        return dict(json.loads(json.dumps(record | {"digest": digest_of(record)})))
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Plan:
@@ -127,7 +127,7 @@ class Plan:
             if record["plan_version"] != PLAN_VERSION:
                 msg = f"plan version {record['plan_version']!r}, this program reads {PLAN_VERSION}"
                 raise ValueError(msg)
-            if record["digest"] != _digest(record):
+            if record["digest"] != digest_of(record):
                 msg = "it was changed after it was fixed"
                 raise ValueError(msg)
             shard = Shard(*record["shard"])
@@ -153,8 +153,8 @@ class Plan:
             raise ValueError(msg) from error
 
 
-def _digest(record: Mapping[str, Any]) -> str:
-    """Name what a plan says, whichever shard of it; a shard's number moves no byte of a part."""
+def digest_of(record: Mapping[str, Any]) -> str:
+    """Name what a record says besides its digest, whichever shard it is of: that moves no byte of a part."""
     told = {key: value for key, value in record.items() if key not in ("shard", "digest")}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
