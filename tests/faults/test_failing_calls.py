@@ -7,8 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
-
 from pipeline.runtime.durable import is_temporary
 from tests.faults.material import Material, snapshot
 from tests.faults.reading import assert_readable
