@@ -104,6 +104,7 @@ def run_folder(
         The record of the summary, as it stands in the directory.
     """
     if folder.is_finished:
+        folder.sync()  # Which the run that finished may not have come to.
         return folder.read_summary()
     reader = PartReader(folder, plan)
     follow(reader)
