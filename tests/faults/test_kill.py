@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import shutil
-import signal
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from tests.faults.killed import KILLED, kill_at
 from tests.faults.material import Material, snapshot
 from tests.faults.reading import assert_readable
 from tests.faults.starting import Launcher, across
-from tests.faults.tracing import Call, faulty, met_by
+from tests.faults.tracing import Call, met_by
 
 _WITHOUT_EFFECT = ("newfstatat", "lseek", "ioctl", "read", "getdents64")
 """Calls that change nothing: to be killed before one is to be killed before the next that does."""
-_KILLED, _SCORED, _REFUSED = -signal.SIGKILL, 3, 8
+_SCORED, _REFUSED = 3, 8
 
 
 def with_effect(calls: Sequence[Call]) -> list[Call]:
@@ -47,15 +47,6 @@ def test_a_run_killed_before_any_call_is_gone_on_with(
     figures.append(f"killed before a call on the output: {len(chosen)}/{len(calls)} gone on with, same bytes")
 
 
-def kill_at(launcher: Launcher, material: Material, folder: Path, call: Call) -> Path:
-    """Give the directory of a run that was killed before a call."""
-    home = folder / f"{call.name}-{call.number}"
-    home.mkdir()
-    run = launcher.prepare(material.arguments(home / "out"), material.folder)
-    assert faulty(run, home, call, "signal=KILL").status == _KILLED
-    return home / "out"
-
-
 def test_a_run_killed_twice_is_gone_on_with(
     launchers: list[Launcher],
     material: Material,
@@ -74,7 +65,7 @@ def test_a_run_killed_twice_is_gone_on_with(
         again = launcher.prepare(material.arguments(out, "--resume"), material.folder)
         # Every rename is one of the output: there is nothing else that a run renames.
         status = met_by(again, out.parent, ("rename", 1 + number % 4), "signal=KILL").status
-        assert status in (_KILLED, _SCORED)
+        assert status in (KILLED, _SCORED)
         assert_readable(snapshot(out), whole)
         ended = launcher.run(material.arguments(out, "--resume"), material.folder)
         assert (ended.status, ended.err) == (_SCORED, ""), call
@@ -82,8 +73,8 @@ def test_a_run_killed_twice_is_gone_on_with(
         return status
 
     statuses = Counter(across(launchers, list(enumerate(chosen)), kill_twice))
-    assert statuses[_KILLED]
-    figures.append(f"killed, and killed again when gone on with: {statuses[_KILLED]} same bytes at the end")
+    assert statuses[KILLED]
+    figures.append(f"killed, and killed again when gone on with: {statuses[KILLED]} same bytes at the end")
 
 
 @pytest.mark.usefixtures("output_calls")
@@ -107,7 +98,7 @@ def test_starting_anew_that_is_killed_mixes_nothing(
         shutil.copytree(tmp_path / "old", out)
         anew = material.arguments(out, "--overwrite")
         run = launcher.prepare(anew, material.folder)
-        assert met_by(run, home, ("unlink", number), "signal=KILL").status == _KILLED
+        assert met_by(run, home, ("unlink", number), "signal=KILL").status == KILLED
         found = snapshot(out)
         assert number == 1 or "_SUCCESS" not in found
         assert_readable(found, before)

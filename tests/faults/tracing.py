@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -29,6 +29,8 @@ class Call:
     """The how many-th of that name it is, from 1."""
     shown: str
     """As ``strace`` shows it, without what differs from run to run."""
+    line: str = field(compare=False)
+    """As ``strace`` shows it."""
 
     @property
     def paths(self) -> list[str]:
@@ -107,4 +109,4 @@ def _calls(log: Path, home: Path) -> Iterator[Call]:
         if name := _NAME.match(line):
             numbers[name[0]] += 1
             shown = _VARYING.sub("", line).replace(str(home), OUTPUT)
-            yield Call(name[0], numbers[name[0]], shown)
+            yield Call(name[0], numbers[name[0]], shown, line)
