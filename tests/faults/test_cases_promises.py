@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -373,8 +374,7 @@ def test_other_versions_never_go_on_with_a_run(
 ) -> None:
     from pipeline.runtime import plan
 
-    known = plan.version
-    monkeypatch.setattr(plan, "version", lambda name: "0.0.1" if name == package else known(name))
+    monkeypatch.setattr(plan, "version", lambda name: "0.0.1" if name == package else version(name))
     ran = resenha("a.csv", "-o", "o/", "--part-rows", "2", "--resume")
     assert ran.status == 8
     assert f'versions.{package} is "0.0.1", planned was' in ran.err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.faults.cases import case
 from tests.faults.material import Material, snapshot
 from tests.faults.reading import assert_readable
 from tests.faults.starting import Launcher, across
@@ -13,6 +14,8 @@ _WITHOUT_EFFECT = ("newfstatat", "lseek", "ioctl", "read", "getdents64")
 """Calls that change nothing: to be killed before one is to be killed before the next that does."""
 
 
+@case("Process and disk", "kill -9 at any point")
+@case("Promises", "P2 exactly once")
 def test_a_run_killed_anywhere_is_gone_on_with(
     launchers: list[Launcher],
     material: Material,

@@ -241,7 +241,8 @@ def test_a_dry_run_writes_nothing(output: str, resenha: Resenha, work: Path) -> 
 @pytest.mark.parametrize("part_rows", ["1", "2", "7"])
 def test_shards_are_a_partition(part_rows: str, resenha: Resenha, work: Path) -> None:
     (work / "a.txt").write_text("".join(f"good {n}\n" if n % 3 else "?!\n" for n in range(10)))
-    seen, total = [], 0
+    seen: list[int] = []
+    total = 0
     for shard in ("1/3", "2/3", "3/3"):
         folder = f"o{shard[0]}"
         ran = resenha("--lines", "a.txt", "-o", f"{folder}/", "--shard", shard, "--part-rows", part_rows)
