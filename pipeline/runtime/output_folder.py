@@ -237,6 +237,7 @@ class OutputFolder:
         """
         with self._reading(SUMMARY):
             record = dict(json.loads((self.path / SUMMARY).read_bytes()))
+            Summary.from_record(record)
             range(record["parts"])
         return record
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.cases import case
 from tests.faults.killed import KILLED, kill_at
 from tests.faults.material import Material, snapshot
 from tests.faults.reading import assert_readable
@@ -24,6 +25,8 @@ def with_effect(calls: Sequence[Call]) -> list[Call]:
     return [call for call in calls if call.name not in _WITHOUT_EFFECT]
 
 
+@case("Process and disk", "kill -9 at any point")
+@case("Promises", "P2 exactly once")
 def test_a_run_killed_before_any_call_is_gone_on_with(
     launchers: list[Launcher],
     material: Material,
