@@ -44,6 +44,9 @@ def test_the_tree_as_it_is_passes(tree: Path) -> None:
     ("file", "line", "contract"),
     [
         ("pipeline/runtime/text.py", "import keras", "The light side meets nothing heavy BROKEN"),
+        ("pipeline/runtime/text.py", "import pyarrow", "The light side meets nothing heavy BROKEN"),
+        ("pipeline/runtime/parquet_files.py", "import pandas", "The light side meets nothing heavy BROKEN"),
+        ("pipeline/runtime/parquet_sink.py", "from pyarrow import parquet", "The light side meets nothing heavy BROKEN"),
         ("pipeline/runtime/text.py", "from pipeline.recipe import Recipe", "Arrows inside pipeline point one way BROKEN"),
         ("pipeline/corpora/imdb.py", "from pipeline.stages import train", "Arrows inside pipeline point one way BROKEN"),
         ("pipeline/graphs/checks.py", "from pipeline.networks import recurrent", "Arrows inside pipeline point one way BROKEN"),
@@ -76,7 +79,14 @@ def test_a_new_room_has_to_be_given_its_place(tree: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["import keras", "import tensorflow as tf", "from prefect import flow", "import onnx"]
+    "line",
+    [
+        "import keras",
+        "import tensorflow as tf",
+        "from prefect import flow",
+        "import onnx",
+        "from pyarrow import parquet",
+    ],
 )
 def test_a_planted_import_in_the_runtime_is_found_by_name(line: str, tree: Path) -> None:
     plant(tree, "pipeline/runtime/text.py", line)

@@ -13,6 +13,7 @@ import click
 
 from pipeline.cli.bundles import inspect, verify
 from pipeline.cli.drift import drift
+from pipeline.cli.merge import merge
 from pipeline.cli.score import score
 from pipeline.cli.train import train
 from pipeline.errors import InputOutputError, InterruptedRun, ResenhaError
@@ -20,6 +21,7 @@ from pipeline.runtime.rows import printable_message
 
 _READER_GONE = 141
 """128 + SIGPIPE, what a shell reports of a program whose reader closed the pipe."""
+_LEFT_WHOLE = "no output file was left half-written, and a directory of parts goes on with --resume"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -37,6 +39,7 @@ def resenha() -> None:
 
 
 resenha.add_command(score)
+resenha.add_command(merge)
 resenha.add_command(inspect)
 resenha.add_command(verify)
 resenha.add_command(drift)
@@ -59,9 +62,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         error.show()
         status = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        status = _report("interrupted; no output file was left half-written", InterruptedRun.exit_status)
+        status = _report(f"interrupted; {_LEFT_WHOLE}", InterruptedRun.exit_status)
     except _Terminated:
-        status = _report("terminated; no output file was left half-written", 128 + signal.SIGTERM)
+        status = _report(f"terminated; {_LEFT_WHOLE}", 128 + signal.SIGTERM)
     except BrokenPipeError:
         status = _READER_GONE
     except ResenhaError as error:

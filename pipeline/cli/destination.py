@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
 
 from pipeline.errors import InputOutputError, UsageError
 from pipeline.runtime.rows import printable
@@ -71,10 +73,8 @@ def choose_destination(options: dict[str, Any]) -> Destination:
         raise UsageError(msg)
     files = [each for each in (output if kind is Kind.FILE else None, rejects, summary) if each]
     for target in files:
-        _check_file(target, overwrite=options["overwrite"])
-    if len({os.path.realpath(target) for target in files}) < len(files):
-        msg = f"{printable(str(files[-1]))} is named for two outputs; they need a file each"
-        raise UsageError(msg)
+        check_file(target, overwrite=options["overwrite"])
+    check_files_differ(files)
     if kind is Kind.DIRECTORY:
         _check_folder_of(output)
     chosen = options["output_format"] or _format_of(output, kind)
@@ -87,7 +87,23 @@ def _kind_of(name: str) -> Kind:
     return Kind.DIRECTORY if name.endswith("/") or Path(name).is_dir() else Kind.FILE
 
 
-def _check_file(target: Path, *, overwrite: bool) -> None:
+def check_files_differ(files: Sequence[Path]) -> None:
+    """Refuse to write two things into one file.
+
+    Raises:
+        UsageError: If two paths lead to the same file.
+    """
+    if len({os.path.realpath(target) for target in files}) < len(files):
+        msg = f"{printable(str(files[-1]))} is named for two outputs; they need a file each"
+        raise UsageError(msg)
+
+
+def check_file(target: Path, *, overwrite: bool) -> None:
+    """Refuse a file that cannot be written, or must not be.
+
+    Raises:
+        UsageError: If its folder is not there, or something is in its place that is not to be replaced.
+    """
     _check_folder_of(target)
     shown = printable(str(target))
     if target.exists() and not target.is_file():
@@ -147,3 +163,24 @@ def standard_output() -> Iterator[BinaryIO]:
     except OSError as error:
         msg = f"standard output cannot be written: {error.strerror or error}"
         raise InputOutputError(msg) from error
+
+
+def print_summary(page: dict[str, Any]) -> None:
+    """Tell on standard error, in one line, what became of the rows."""
+    rejected = page["rejected"]
+    parts = [f"{page['scored']:,} scored", f"{sum(rejected.values()):,} rejected"]
+    if rejected:
+        parts[-1] += " (" + ", ".join(f"{code} {n:,}" for code, n in rejected.items()) + ")"
+    if page["truncated"]:
+        parts.append(f"{page['truncated']:,} cut to the bundle's length")
+    if page["blank_lines"]:
+        parts.append(f"blank lines skipped {page['blank_lines']:,}")
+    if page["passed_over"]:
+        parts.append(f"entries of folders passed over {page['passed_over']:,} (only .txt files are read)")
+    if page["repeated_ids"]:
+        parts.append(f"ids that came before {page['repeated_ids']:,}")
+    parts += [f"{label} {count:,}" for label, count in page["labels"].items()]
+    parts.append(f"words unknown {page['unknown_share']:.1%}")
+    if "seconds" in page:
+        parts.append(f"{page['seconds']:.1f} s, {page['reviews_per_second']:,.0f} reviews/s")
+    click.echo(f"{page['rows_in']:,} rows: " + " · ".join(parts), err=True)

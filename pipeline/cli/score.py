@@ -17,6 +17,7 @@ from pipeline.cli.destination import (
     Destination,
     Kind,
     choose_destination,
+    print_summary,
     refuse_inputs_as_outputs,
     standard_output,
 )
@@ -133,7 +134,7 @@ class _Run:
             with durable_file(self._destination.summary, overwrite=self._destination.overwrite) as stream:
                 stream.write((json.dumps(page, indent=2, ensure_ascii=False) + "\n").encode())
         if not self._is_quiet:
-            _print_summary(page)
+            print_summary(page)
         return _REJECTED if page["rejected"] else 0
 
     def _introduce(self) -> None:
@@ -258,22 +259,3 @@ def _reject_reporter(stream: BinaryIO | None, *, is_quiet: bool) -> Callable[[Re
             click.echo("rejected: more, only counted from here on (--rejects FILE keeps them all)", err=True)
 
     return report
-
-
-def _print_summary(page: dict[str, Any]) -> None:
-    rejected = page["rejected"]
-    parts = [f"{page['scored']:,} scored", f"{sum(rejected.values()):,} rejected"]
-    if rejected:
-        parts[-1] += " (" + ", ".join(f"{code} {n:,}" for code, n in rejected.items()) + ")"
-    if page["truncated"]:
-        parts.append(f"{page['truncated']:,} cut to the bundle's length")
-    if page["blank_lines"]:
-        parts.append(f"blank lines skipped {page['blank_lines']:,}")
-    if page["passed_over"]:
-        parts.append(f"entries of folders passed over {page['passed_over']:,} (only .txt files are read)")
-    if page["repeated_ids"]:
-        parts.append(f"ids that came before {page['repeated_ids']:,}")
-    parts += [f"{label} {count:,}" for label, count in page["labels"].items()]
-    parts.append(f"words unknown {page['unknown_share']:.1%}")
-    parts.append(f"{page['seconds']:.1f} s, {page['reviews_per_second']:,.0f} reviews/s")
-    click.echo(f"{page['rows_in']:,} rows: " + " · ".join(parts), err=True)

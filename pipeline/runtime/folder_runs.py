@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import UsageError
+from pipeline.errors import ResenhaError, UsageError
 from pipeline.runtime.listing import Inputs, list_files
 from pipeline.runtime.monitor import Monitor
 from pipeline.runtime.output_folder import OutputFolder
@@ -124,7 +125,9 @@ def run_folder(
                     workers.score(part.number, part.start)
                 workers.finish()
     finally:
-        folder.remove_leftovers()
+        # What a worker that was stopped has left; whatever went wrong before is the news.
+        with suppress(ResenhaError):
+            folder.remove_leftovers()
     monitor.check_end()
     return _finish(folder, plan, reader, run.reference)
 

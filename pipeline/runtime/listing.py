@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.errors import UsageError
 from pipeline.runtime.folders import has_review_files, is_folder, is_review_file, review_files
-from pipeline.runtime.naming import Named, place_finder, refuse_twins
+from pipeline.runtime.naming import Named, location_finder, refuse_twins
 from pipeline.runtime.opening import STDIN
 from pipeline.runtime.path_list import PathList, open_path_list
 from pipeline.runtime.patterns import expand, is_pattern
@@ -118,13 +118,13 @@ def is_input(inputs: Inputs, target: str) -> bool:
     """Tell whether a file to be written, there or not yet, would be read as well."""
     folder, file = map(os.fsencode, os.path.split(os.path.realpath(target)))
     wanted = {(folder, file), *([(folder, b"")] if is_review_file(file) else [])}
-    places_of = place_finder()
+    places_of = location_finder()
     return any(place in wanted for named in _named(inputs) for place in places_of(named.name))
 
 
 def reads_from(inputs: Inputs, folder: str) -> bool:
     """Tell whether something named is a folder, or lies in it."""
-    wanted, places_of = os.fsencode(os.path.realpath(folder)), place_finder()
+    wanted, places_of = os.fsencode(os.path.realpath(folder)), location_finder()
     return any(place.folder == wanted for named in _named(inputs) for place in places_of(named.name))
 
 

@@ -36,7 +36,7 @@ class Named(NamedTuple):
         return _shown(self.name) + (f" ({', '.join(places)})" if places else "")
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """Where a file or folder is, whatever it was called."""
 
     folder: bytes
@@ -45,24 +45,24 @@ class Place(NamedTuple):
     """Empty for the folder itself."""
 
 
-def place_finder() -> Callable[[str], list[Place]]:
+def location_finder() -> Callable[[str], list[Location]]:
     """Give what finds the places of a name: that of its file and, of a link to a file, the link's own.
 
     Real paths of folders are remembered, since a list names many files of one.
     """
     real_folder = functools.lru_cache(_FOLDERS_KEPT)(os.path.realpath)
 
-    def find(name: str) -> list[Place]:
+    def find(name: str) -> list[Location]:
         if name == STDIN:
-            return [Place(os.fsencode(STDIN), b"")]
+            return [Location(os.fsencode(STDIN), b"")]
         if is_folder(name):
-            return [Place(os.fsencode(os.path.realpath(name)), b"")]
+            return [Location(os.fsencode(os.path.realpath(name)), b"")]
         folder, file = os.path.split(name)
         paths = [(real_folder(folder), file)]
         if os.path.islink(name):  # noqa: PTH114 - Path.is_symlink raises on names that are too long
             # realpath gives up quietly on links that run in a circle, where Path.resolve raises.
             paths.append(os.path.split(os.path.realpath(name)))
-        return [Place(os.fsencode(folder), os.fsencode(file)) for folder, file in dict.fromkeys(paths)]
+        return [Location(os.fsencode(folder), os.fsencode(file)) for folder, file in dict.fromkeys(paths)]
 
     return find
 
@@ -103,7 +103,7 @@ class _Record(NamedTuple):
 
 
 def _records(inputs: Iterable[Named]) -> Iterator[bytes]:
-    places_of = place_finder()
+    places_of = location_finder()
     for ordinal, named in enumerate(inputs):
         how = b"\0".join(os.fsencode(str(field)) for field in named)
         for place in places_of(named.name):

@@ -13,8 +13,12 @@ from pipeline.runtime.parquet_layout import page_sizes, read_row_groups
 from pipeline.runtime.parquet_values import as_text, column_values, is_usable
 from pipeline.runtime.rows import Refusal, RejectCode, printable
 
-MAX_PAGE_BYTES = 256 << 20
-"""Bytes that a page may become, and that what is read at once may; writers make pages of 1 MiB."""
+MAX_PAGE_BYTES = 128 << 20
+"""Bytes that a page may become, and that what is read at once may.
+
+Writers make pages of 1 MiB, Arrow of at least 1,024 rows. Measured at most (peak of the process,
+62 MiB of it pyarrow): 118 MiB for a row group of 130 MiB in such pages, 741 MiB for a dictionary
+of one value of 60 MiB that every row names."""
 _BATCH_ROWS = 1024
 _BUFFER = 1 << 20
 _FOOTER_LIMITS = {"thrift_string_size_limit": 16 << 20, "thrift_container_size_limit": 100_000}
@@ -36,24 +40,24 @@ def import_pyarrow() -> Any:
 
 
 @contextmanager
-def broken_as_corrupted(pa: Any) -> Iterator[None]:
-    """Turn what pyarrow raises at a broken file into CorruptedFileError; the disk's errors pass through."""
+def broken_as_corrupted(pa: Any, where: str = "the Parquet data") -> Iterator[None]:
+    """Turn what pyarrow raises at a broken file into CorruptedFileError; errors of the disk pass through."""
     try:
         yield
     except OSError as error:
         if error.errno is not None:
             raise
-        raise CorruptedFileError(_reason(error)) from error
+        raise CorruptedFileError(_reason(where, error)) from error
     except MemoryError as error:
-        msg = "the Parquet data asks for more memory than there is"
+        msg = f"{where} asks for more memory than there is"
         raise CorruptedFileError(msg) from error
     except (pa.ArrowException, ValueError, OverflowError, RuntimeError, LookupError, TypeError) as error:
-        raise CorruptedFileError(_reason(error)) from error
+        raise CorruptedFileError(_reason(where, error)) from error
 
 
-def _reason(error: Exception) -> str:
+def _reason(where: str, error: Exception) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return f"the Parquet data cannot be read: {printable(lines[0][:200])}"
+    return f"{where} cannot be read: {printable(lines[0][:200])}"
 
 
 class ParquetRow(NamedTuple):
@@ -116,12 +120,12 @@ class ParquetReviews:
         self._text, self._kept = text_column, tuple(kept_columns)
         self._id = id_column or ("id" if "id" in self.columns else None)
         named = {"--text-column": [text_column], "--id-column": [self._id] if self._id else []}
-        self._check_columns(name, {**named, "--keep": self._kept}, types)
+        self._check_columns(name, {**named, "--keep-columns": self._kept}, types)
         self._columns = [column for column in (text_column, self._id, *self._kept) if column is not None]
         # pyarrow takes a column's name for the beginning of a path, too.
         starts = tuple(f"{column}." for column in self._columns)
         self._leaves = {
-            leaf: self._pa.types.is_dictionary(types.get(path))
+            leaf: path in types and self._pa.types.is_dictionary(types[path])
             for leaf, path in enumerate(paths)
             if f"{path}.".startswith(starts)
         }
@@ -170,39 +174,41 @@ class ParquetReviews:
     def _rows_of_group(self, number: int, first_row: int) -> Iterator[ParquetRow | Refusal]:
         seen, expected = 0, self._groups[number].rows
         with broken_as_corrupted(self._pa):
+            read, decoded = self._rows_at_once(number)
             batches = self._file.iter_batches(
-                self._batch_rows(number), row_groups=[number], columns=self._columns, use_threads=False
+                read, row_groups=[number], columns=self._columns, use_threads=False
             )
         while True:
             with broken_as_corrupted(self._pa):
                 if (batch := next(batches, None)) is None:
                     break
-                skipped = max(0, first_row - seen)
-                seen += batch.num_rows
-                rows = self._rows_of_batch(batch.slice(skipped)) if skipped < batch.num_rows else []
-            yield from rows
+            for start in range(max(0, first_row - seen), batch.num_rows, decoded):
+                with broken_as_corrupted(self._pa):
+                    rows = self._rows_of_batch(batch.slice(start, decoded))
+                yield from rows
+            seen += batch.num_rows
         if seen != expected:
             msg = f"row group {number} holds {seen:,} rows, where the Parquet footer counts {expected:,}"
             raise CorruptedFileError(msg)
 
-    def _batch_rows(self, number: int) -> int:
-        """Give so many rows that they take no more than ``MAX_PAGE_BYTES``, whatever the pages hold.
+    def _rows_at_once(self, number: int) -> tuple[int, int]:
+        """Give how many rows to read, and to decode, so that they stay within ``MAX_PAGE_BYTES``.
 
         A value cannot be longer than the page or the dictionary that it stands in, but a few
         bytes of a page may name the longest one again and again.
         """
-        longest = 1
+        longest = {False: 1, True: 0}
         for leaf, is_dictionary in self._leaves.items():
             sizes = list(page_sizes(self._stream, self._groups[number].columns[leaf]))
-            # Arrow reads all of a row group's different values at once where they are to be a dictionary.
-            longest += sum(sizes) if is_dictionary else max(sizes, default=0)
-            if longest > MAX_PAGE_BYTES:
-                msg = (
-                    f"row group {number} has to be read in pieces of {longest:,} bytes; at most "
-                    f"{MAX_PAGE_BYTES:,} can be (write it with smaller pages)"
-                )
-                raise CorruptedFileError(msg)
-        return min(_BATCH_ROWS, MAX_PAGE_BYTES // longest)
+            # Arrow hands over all of a row group's different values with every batch, as a dictionary.
+            longest[is_dictionary] += sum(sizes) if is_dictionary else max(sizes, default=0)
+        if (total := sum(longest.values())) > MAX_PAGE_BYTES:
+            msg = (
+                f"row group {number} has to be read in pieces of {total:,} bytes; at most "
+                f"{MAX_PAGE_BYTES:,} can be (write it with smaller pages)"
+            )
+            raise CorruptedFileError(msg)
+        return min(_BATCH_ROWS, MAX_PAGE_BYTES // longest[False]), MAX_PAGE_BYTES // total
 
     def _rows_of_batch(self, batch: Any) -> list[ParquetRow | Refusal]:
         texts, *others = (

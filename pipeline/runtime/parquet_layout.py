@@ -54,7 +54,8 @@ def read_row_groups(stream: BinaryIO) -> list[RowGroup]:
         groups = [RowGroup(group[3], [_column_chunk(each[3]) for each in group[1]]) for group in footer[4]]
         if any(group.rows < 0 for group in groups):
             raise ValueError
-        if any(start < 0 or start + size > length for group in groups for start, size in group.columns):
+        chunks = (chunk for group in groups for chunk in group.columns)
+        if not all(0 <= start <= start + size <= length for start, size in chunks):
             raise ValueError
     return groups
 

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pipeline.runtime.compressed import CorruptedFileError
 from pipeline.runtime.parquet_files import broken_as_corrupted, import_pyarrow
 from pipeline.runtime.parquet_values import as_text
-from pipeline.runtime.rows import Row, Score
+from pipeline.runtime.rows import Row, Score, printable
 
 ROW_GROUP_ROWS = 1 << 16
-_ROW_GROUP_CHARACTERS = 64 << 20
+_ROW_GROUP_CHARACTERS = 32 << 20
+"""Characters of names, ids and kept values in one row group at most, beside one row: what bounds memory."""
 
 
 class ParquetSink:
     """Writes scored rows as Parquet, equal rows as equal bytes however they come.
 
-    A row group is written once it has ``ROW_GROUP_ROWS`` rows, or fewer with very long cells; the
+    A row group is written once it has ``ROW_GROUP_ROWS`` rows, or 32 MiB of names and kept values; the
     last one and the footer by ``close``, without which the file cannot be read. The stream's own
     errors pass through.
 
@@ -104,7 +106,7 @@ class _GroupWriter:
         self._writer = pa.parquet.ParquetWriter(self._outlet, schema, write_page_checksum=True)
 
     def write(self, table: Any) -> None:
-        self._writer.write_table(table, row_group_size=max(1, table.num_rows))
+        self._writer.write_table(table, row_group_size=table.num_rows)
         self._pass_on()
 
     def close(self) -> None:
@@ -112,7 +114,8 @@ class _GroupWriter:
         self._pass_on()
 
     def _pass_on(self) -> None:
-        self._stream.writelines(self._outlet.taken())
+        for piece in self._outlet.taken():
+            self._stream.write(piece)
         self._stream.flush()
 
 
@@ -130,15 +133,28 @@ def join_parquet(paths: Sequence[Path], stream: BinaryIO) -> int:
     """
     pa, writer, rows = import_pyarrow(), None, 0
     for path in paths:
-        with path.open("rb") as part:
-            with broken_as_corrupted(pa):
-                file = pa.parquet.ParquetFile(part, pre_buffer=False, page_checksum_verification=True)
-            writer = writer or _GroupWriter(pa, stream, file.schema_arrow)
-            for group in range(file.num_row_groups):
-                with broken_as_corrupted(pa):
-                    table = file.read_row_group(group, use_threads=False)
+        for table in _tables(pa, path):
+            if writer is None:
+                writer, schema = _GroupWriter(pa, stream, table.schema), table.schema
+            if table.schema != schema:
+                msg = f"{printable(str(path))} has other columns than {printable(str(paths[0]))}"
+                raise CorruptedFileError(msg)
+            if table.num_rows:
                 writer.write(table)
                 rows += table.num_rows
-    if writer:
+    if writer is not None:
         writer.close()
     return rows
+
+
+def _tables(pa: Any, path: Path) -> Iterator[Any]:
+    """Yield a file's row groups, and before them its columns without a row."""
+    where = printable(str(path))
+    with path.open("rb") as stream:
+        with broken_as_corrupted(pa, where):
+            file = pa.parquet.ParquetFile(stream, pre_buffer=False, page_checksum_verification=True)
+        yield file.schema_arrow.empty_table()
+        for group in range(file.num_row_groups):
+            with broken_as_corrupted(pa, where):
+                table = file.read_row_group(group, use_threads=False)
+            yield table

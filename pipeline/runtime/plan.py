@@ -215,6 +215,7 @@ def check_plan(planned: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     Raises:
         PlanError: If they differ.
     """
+    planned, now = ({key: plan[key] for key in plan if key not in _OF_INPUTS} for plan in (planned, now))
     unlike = [
         f"{name} is {_json(found)}, planned was {_json(was)}"
         for name, was, found in _pairs(planned, now)
@@ -225,15 +226,14 @@ def check_plan(planned: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         raise PlanError(msg)
 
 
-_INPUT_KEYS = ("inputs", "digest")
+_OF_INPUTS = ("inputs", "digest")
+"""What of a plan follows from its inputs, which are compared one by one."""
 
 
 def _pairs(planned: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """Yield the innermost names that either knows, with both values."""
     for key in dict.fromkeys([*planned, *now]):
         was, found = planned.get(key), now.get(key)
-        if key in _INPUT_KEYS:
-            continue
         if isinstance(was, dict) and isinstance(found, dict):
             yield from ((f"{key}.{name}", a, b) for name, a, b in _pairs(was, found))
         else:

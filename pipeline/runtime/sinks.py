@@ -87,12 +87,11 @@ class RowSink:
         self.rows = 0
         """Rows written so far."""
         is_csv = output_format is OutputFormat.CSV
+        self._stream.write(header_of(output_format, kept))
         self._as_cells: Callable[[str, Sequence[Any]], Iterable[str]] = _csv_cells if is_csv else _json_cells
         self._kept = _csv_kept if is_csv else _json_kept
         if is_csv:
             self._line = ",".join("%s" for _ in (*COLUMNS, *kept)) + "\n"
-            names = map(_csv_cell, map(neutralised, (*COLUMNS, *kept)))
-            self._stream.write((self._line % tuple(names)).encode())
         else:
             keys = (_json_kept(column).replace("%", "%%") for column in (*COLUMNS, *kept))
             self._line = "{" + ", ".join(f"{key}: %s" for key in keys) + "}\n"
@@ -111,6 +110,14 @@ class RowSink:
 
     def close(self) -> None:
         """Do nothing: every line is whole already."""
+
+
+def header_of(output_format: OutputFormat, kept: Sequence[str] = ()) -> bytes:
+    """Give what stands before the first row."""
+    if output_format is not OutputFormat.CSV:
+        return b""
+    names = map(_csv_cell, map(neutralised, (*COLUMNS, *kept)))
+    return (",".join(names) + "\n").encode()
 
 
 def open_sink(stream: BinaryIO, output_format: OutputFormat, kept: Sequence[str] = ()) -> Sink:

@@ -59,7 +59,7 @@ def test_no_module_of_the_light_side_imports_anything_heavy() -> None:
 
 
 @pytest.mark.parametrize("module", ["runtime/padding.py", "cli/options.py"])
-@pytest.mark.parametrize("heavy", ["onnx", "pydantic"])
+@pytest.mark.parametrize("heavy", ["onnx", "pydantic", "pyarrow"])
 def test_a_heavy_import_would_be_noticed(tmp_path: Path, module: str, heavy: str) -> None:
     assert heavy in python(IMPORT_ALL, folder=copy_with(tmp_path, module, f"import {heavy}")).stdout.split()
 
