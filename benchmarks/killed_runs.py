@@ -79,8 +79,8 @@ def measure_killed_runs(setting: Setting) -> Section:
         checked = time.perf_counter() - started
         parts = len(list(whole.glob("part-*")))
     notes = [
-        f"{_ROWS:,} rows, {size / 1e9:.2f} GB: cuts of {_FEWEST_WORDS} to {_MOST_WORDS} words of test reviews",
-        f"one row in {_BROKEN_EVERY:,} is broken; {setting.threads} threads; parts of 100,000 rows, {parts}",
+        f"{_ROWS:,} rows, {size / 1e9:.2f} GB: cuts of test reviews, {_FEWEST_WORDS} to {_MOST_WORDS} words",
+        f"one row in {_BROKEN_EVERY:,} broken; {setting.threads} threads; parts of 100,000 rows, {parts}",
         f"SIGKILL at {_KILLS} moments, one in each twentieth of the first run's time (seed {_SEED})",
         f"parts that stood at each kill, of {parts}: {' '.join(map(str, broken.published))}",
         f"every file compared by SHA-256, every line looked at, in {checked:.0f} s",
