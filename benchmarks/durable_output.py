@@ -40,8 +40,10 @@ class Side:
     """The side that its speed is held against."""
     options: tuple[str, ...] = ()
     to_directory: bool = True
+    rows: int = _ROWS
+    """Of the file."""
     rejected: int = 0
-    """Rows of the file that cannot be scored."""
+    """Those of them that cannot be scored."""
 
 
 class Turns:
@@ -85,8 +87,8 @@ class Turns:
         self.peak[side.name] = max(finished.peak_bytes, self.peak.get(side.name, 0))
         self.written[side.name] = size_of(directory if side.to_directory else file)
         scored, rejected = _counts(directory) if side.to_directory else (_line_count(file), side.rejected)
-        if (scored, rejected) != (_ROWS - side.rejected, side.rejected):
-            msg = f"{side.name}: {scored:,} rows scored and {rejected:,} rejected, of {_ROWS:,}"
+        if (scored, rejected) != (side.rows - side.rejected, side.rejected):
+            msg = f"{side.name}: {scored:,} rows scored and {rejected:,} rejected, of {side.rows:,}"
             raise ResenhaError(msg)
 
     def _start(self, side: Side, output: Path | None, directory: Path) -> Finished:
@@ -174,7 +176,7 @@ def _rows(turns: Turns, rounds: Rounds, sides: Sequence[Side]) -> list[list[str]
         [
             side.name,
             spread_text(rounds.time(side.name)),
-            spread_text(rounds.rate(side.name, _ROWS)),
+            spread_text(rounds.rate(side.name, side.rows)),
             "" if side.rival == side.name else spread_text(rounds.ratio(side.rival, side.name)),
             number_text(turns.written[side.name] / 1e6),
             number_text(turns.peak[side.name] / 1e6),
