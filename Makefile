@@ -18,7 +18,7 @@ options = $(if $(CORPUS),--corpus '$(CORPUS)') $(if $(ARCHIVE),--archive '$(ARCH
   $(if $(ARCHIVE_SHA256),--archive-sha256 '$(ARCHIVE_SHA256)') --artifacts '$(ARTIFACTS)'
 
 .DEFAULT_GOAL := help
-.PHONY: help pipeline test bench lint format requirements clean
+.PHONY: help pipeline test test-faults bench lint format requirements clean
 
 help: ## Print these targets
 	@echo 'make TARGET, where TARGET is one of'
@@ -32,6 +32,9 @@ pipeline: $(VENV)/pipeline.stamp ## From reviews to a proven bundle (RECIPE=, CO
 
 test: $(VENV)/development.stamp ## Run the tests (ARGS= goes to pytest)
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-faults: $(VENV)/development.stamp ## Kill, break and fill up everywhere, in some minutes (Linux with strace)
+	@$(BIN)/python -m pytest tests/faults --long $(ARGS)
 
 bench: $(VENV)/benchmarks.stamp ## Measure beside rivals, in some minutes (ARCHIVE=, ARGS= names contests: see ARGS=--help)
 	@$(BIN)/python -m benchmarks $(ARGS) $(if $(ARCHIVE),--reviews '$(ARCHIVE)') --artifacts '$(ARTIFACTS)/benchmarks'

@@ -41,6 +41,12 @@ _GOOD, _BAD = "good moving warm funny".split(), "bad dull cold slow".split()
 _REST = "the a film was it and of story actor scene".split()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--long", action="store_true", help="every fault, not some of each kind, in tests/faults"
+    )
+
+
 def write_tiny_corpus(folder: Path) -> None:
     """Write labelled reviews that a handful of units can learn."""
     source = random.Random(7)

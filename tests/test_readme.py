@@ -64,13 +64,12 @@ def test_every_command_of_the_readme_works(clone: Path) -> None:
             command, shell=True, cwd=clone, env=environment, capture_output=True, text=True, check=False
         )
         # One of the four rows is empty on purpose: it is rejected, and the exit status says so.
-        assert result.returncode == (3 if "reviews.csv" in command and "score" in command else 0), (
-            command,
-            result.stderr,
-        )
+        is_rejecting = re.search("resenha (score reviews.csv|merge)", command)
+        assert result.returncode == (3 if is_rejecting else 0), (command, result.stderr)
         if "score reviews.csv" in command:
             assert "3 scored · 1 rejected (no_tokens 1)" in result.stderr
     assert len((clone / "scores.jsonl").read_text().splitlines()) == 3
+    assert len((clone / "nightly.jsonl").read_text().splitlines()) == 3
     assert (clone / "artifacts/bundles/my-reviews").is_dir()
 
 

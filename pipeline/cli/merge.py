@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -44,6 +43,7 @@ def merge(
     """
     from pipeline.runtime.durable import durable_file
     from pipeline.runtime.merging import FinishedFolder, Merger
+    from pipeline.runtime.output_folder import json_page
 
     target = None if output == "-" else Path(output)
     files = [path for path in (target, rejects, summary) if path]
@@ -61,8 +61,7 @@ def merge(
         if rejects:
             stack.enter_context(durable_file(rejects, overwrite=overwrite)).writelines(merger.reject_lines())
         if summary:
-            content = json.dumps(page, indent=2, ensure_ascii=False) + "\n"
-            stack.enter_context(durable_file(summary, overwrite=overwrite)).write(content.encode())
+            stack.enter_context(durable_file(summary, overwrite=overwrite)).write(json_page(page))
         stream.flush()
     if not quiet:
         print_summary(page)

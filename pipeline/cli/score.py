@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -130,9 +129,10 @@ class _Run:
         page |= {"seconds": round(seconds, 3), "reviews_per_second": round(new_rows / seconds, 1)}
         if self._destination.summary:
             from pipeline.runtime.durable import durable_file
+            from pipeline.runtime.output_folder import json_page
 
             with durable_file(self._destination.summary, overwrite=self._destination.overwrite) as stream:
-                stream.write((json.dumps(page, indent=2, ensure_ascii=False) + "\n").encode())
+                stream.write(json_page(page))
         if not self._is_quiet:
             print_summary(page)
         return _REJECTED if page["rejected"] else 0
@@ -176,7 +176,8 @@ class _Run:
             sink.close()
             monitor.check_end()
         summary.blank_lines, summary.passed_over = tally.blank_lines, tally.passed_over
-        about = {"versions": versions(with_parquet=target.output_format == "parquet")}
+        is_parquet = target.output_format == "parquet"
+        about = {"versions": versions(with_parquet=is_parquet)} if target.summary else {}
         return summary_record(summary, self._identity, self._reference, about), summary.rows_in
 
     @property
@@ -231,13 +232,15 @@ class _Run:
 
     def dry(self) -> int:
         """Print what would be done, and do nothing."""
-        from pipeline.runtime.folder_runs import describe
+        from pipeline.runtime.folder_runs import describe, describe_published
 
-        run = self._folder_run()
-        if self._destination.kind is not Kind.DIRECTORY:
-            run = replace(run, plan=replace(run.plan, part_rows=0))
-        target = {"output": printable(str(self._destination.output)), "kind": self._destination.kind.value}
-        click.echo(json.dumps(target | describe(run, self._destination.output), indent=2, ensure_ascii=False))
+        target, plan = self._destination, describe(self._folder_run())
+        told: dict[str, Any] = {"output": printable(str(target.output)), "kind": target.kind.value}
+        if target.kind is Kind.DIRECTORY:
+            told |= describe_published(target.output, plan)
+        else:
+            plan = {key: value for key, value in plan.items() if key not in ("part_rows", "shard", "check")}
+        click.echo(json.dumps(told | {"plan": plan}, indent=2))
         return 0
 
 

@@ -11,6 +11,7 @@ import click
 
 from pipeline.cli.options import BUNDLE_HELP, digest_option
 from pipeline.errors import UsageError
+from pipeline.runtime.rows import printable
 
 if TYPE_CHECKING:
     from pipeline.runtime.plan import Shard, WriteOptions
@@ -156,6 +157,8 @@ def parse_options(given: dict[str, Any], output_format: str) -> ScoreOptions:
     from pipeline.runtime.reading import InputFormat, ReadOptions
     from pipeline.runtime.sinks import OutputFormat
 
+    for name in ("text_column", "id_column", "delimiter", "keep_columns"):
+        _check_text(name, given[name])
     chosen = given["input_format"]
     if given["lines"]:
         if chosen not in (None, "lines"):
@@ -173,6 +176,15 @@ def parse_options(given: dict[str, Any], output_format: str) -> ScoreOptions:
     )
     write = WriteOptions(OutputFormat(output_format), tuple(kept.values()), given["threshold"])
     return ScoreOptions(read, write, _shard(given["shard"]), given)
+
+
+def _check_text(name: str, value: str | None) -> None:
+    """Refuse what no UTF-8 file could hold: an argument's bytes that are no UTF-8."""
+    try:
+        (value or "").encode()
+    except UnicodeEncodeError as error:
+        msg = f"--{name.replace('_', '-')} is not UTF-8: {printable(value or '')!r}"
+        raise UsageError(msg) from error
 
 
 def _kept_columns(text: str | None) -> dict[str, str]:

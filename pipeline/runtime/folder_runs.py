@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,9 +12,11 @@ from typing import Any
 from pipeline.errors import ResenhaError, UsageError
 from pipeline.runtime.listing import Inputs, list_files
 from pipeline.runtime.monitor import Monitor
+from pipeline.runtime.opening import STDIN
 from pipeline.runtime.output_folder import OutputFolder
 from pipeline.runtime.part_runs import PartReader, add_up, score_part
 from pipeline.runtime.plan import (
+    WHOLE,
     Plan,
     PlannedFile,
     check_listing,
@@ -79,7 +81,11 @@ def _make_plan(folder: OutputFolder, run: FolderRun) -> Plan:
 
 
 def _found(run: FolderRun, tally: ReadTally) -> Iterator[PlannedFile]:
-    return stamp_files(list_files(run.inputs, run.plan.read, tally), run.plan.check)
+    for planned in stamp_files(list_files(run.inputs, run.plan.read, tally), run.plan.check):
+        if planned.file.name == STDIN and (run.workers > 1 or run.plan.shard != WHOLE):
+            msg = "standard input can be read by one process only: leave out --workers and --shard"
+            raise UsageError(msg)
+        yield planned
 
 
 def run_folder(
@@ -132,20 +138,21 @@ def run_folder(
     return _finish(folder, plan, reader, run.reference)
 
 
-def describe(run: FolderRun, path: Path) -> dict[str, Any]:
-    """Give what a run would do, as JSON can hold it, without doing any of it."""
+def describe(run: FolderRun) -> dict[str, Any]:
+    """Give the plan of a run, as JSON can hold it, without doing any of it."""
     tally = ReadTally()
     with Path(os.devnull).open("wb") as nowhere:
         totals = write_listing(_found(run, tally), nowhere)
-    plan = replace(run.plan, inputs=replace(totals, passed_over=tally.passed_over))
-    record = plan.to_record()
-    if not plan.part_rows:
-        return {"plan": {key: value for key, value in record.items() if key not in ("part_rows", "shard")}}
-    folder = OutputFolder(path, -1)
-    suffix = plan.write.output_format
+    return replace(run.plan, inputs=replace(totals, passed_over=tally.passed_over)).to_record()
+
+
+def describe_published(path: Path, plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Tell what of a plan, given as its record, is published in a directory."""
+    suffix = plan["write"]["output_format"]
     published = len(list(path.glob(f"part-*.{suffix}"))) if path.is_dir() else 0
-    is_same = published and (folder.read_plan() or {}).get("digest") == record["digest"]
-    return {"plan": record, "published_parts": published, "published_by_this_plan": bool(is_same)}
+    found = OutputFolder(path, lock=-1).read_plan() if published else None
+    is_same = found is not None and found["digest"] == plan["digest"]
+    return {"published_parts": published, "published_by_this_plan": is_same}
 
 
 def _count(monitor: Monitor, summary: Summary) -> None:

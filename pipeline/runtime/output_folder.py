@@ -140,21 +140,20 @@ class OutputFolder:
         """Give the record of the plan; None where none was made.
 
         Raises:
-            PlanError: If it cannot be read.
+            PlanError: If it is none.
+            InputOutputError: If it cannot be read.
         """
-        try:
-            record = json.loads((self.path / PLAN).read_bytes())
+        with self._reading(PLAN):
+            try:
+                record = json.loads((self.path / PLAN).read_bytes())
+            except FileNotFoundError:
+                return None
             Plan.from_record(record)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, RecursionError) as error:
-            msg = f"{self.shown}: {PLAN} cannot be read: {error}; start anew with --overwrite"
-            raise PlanError(msg) from error
         return dict(record)
 
     def write_plan(self, plan: Plan) -> None:
         """Fix the plan; the listing of its inputs has to stand already."""
-        write_durably(self.path / PLAN, _json_page(plan.to_record()))
+        write_durably(self.path / PLAN, json_page(plan.to_record()))
 
     @contextmanager
     def listing(self) -> Iterator[BinaryIO]:
@@ -166,14 +165,11 @@ class OutputFolder:
         """Yield the inputs in their order.
 
         Raises:
-            PlanError: If the listing cannot be read.
+            PlanError: If the listing is gone, or is none.
+            InputOutputError: If it cannot be read.
         """
-        try:
-            with (self.path / INPUTS).open("rb") as stream:
-                yield from map(PlannedFile.from_line, stream)
-        except (OSError, ValueError, TypeError, RecursionError) as error:
-            msg = f"{self.shown}: {INPUTS} cannot be read: {error}; start anew with --overwrite"
-            raise PlanError(msg) from error
+        with self._reading(INPUTS), (self.path / INPUTS).open("rb") as stream:
+            yield from map(PlannedFile.from_line, stream)
 
     def part_path(self, number: int, suffix: str) -> Path:
         """Give the final path of a part, by its number from 0."""
@@ -188,26 +184,35 @@ class OutputFolder:
         try:
             size = self.part_path(number, suffix).stat().st_size
             ledger = Ledger.from_line(_last_line(self.ledger_path(number)))
-        except (FileNotFoundError, ValueError):
+        except FileNotFoundError:
             return None
-        except OSError as error:
-            msg = f"{printable(str(self.ledger_path(number)))} cannot be read: {error.strerror or error}"
-            raise InputOutputError(msg) from error
+        except OSError as error:  # Before ValueError: what cannot seek any more is both.
+            raise self._unreadable(self.ledger_path(number), error) from error
+        except ValueError:
+            return None
         return ledger if ledger.size == size else None
 
     def reject_lines(self, number: int) -> Iterator[bytes]:
-        """Yield the rejects of a published part, a line each."""
-        with self.ledger_path(number).open("rb") as stream:
-            line = stream.readline()
-            for following in stream:
-                yield line
-                line = following
+        """Yield the rejects of a published part, a line each.
+
+        Raises:
+            InputOutputError: If they cannot be read.
+        """
+        path = self.ledger_path(number)
+        try:
+            with path.open("rb") as stream:
+                line = stream.readline()
+                for following in stream:
+                    yield line
+                    line = following
+        except OSError as error:
+            raise self._unreadable(path, error) from error
 
     def finish(self, rejects: Iterable[bytes], summary: dict[str, Any]) -> None:
         """Join the rejects, write the summary, and then the mark that the directory is whole."""
         with draft(self.path / REJECTS) as joined, draft(self.path / SUMMARY) as page:
             joined.stream.writelines(rejects)
-            page.stream.write(_json_page(summary))
+            page.stream.write(json_page(summary))
             joined.publish()
             page.publish()
         self.sync()
@@ -217,13 +222,29 @@ class OutputFolder:
         """Give the summary of a finished run.
 
         Raises:
-            PlanError: If it cannot be read.
+            PlanError: If it is gone, or is none.
+            InputOutputError: If it cannot be read.
         """
-        try:
+        with self._reading(SUMMARY):
             return dict(json.loads((self.path / SUMMARY).read_bytes()))
-        except (OSError, ValueError, TypeError, RecursionError) as error:
-            msg = f"{self.shown}: {SUMMARY} cannot be read: {error}; start anew with --overwrite"
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        """Tell a disk that fails from a file that is not what a run has written."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            msg = f"{self.shown}: {name} is gone; start anew with --overwrite"
             raise PlanError(msg) from error
+        except OSError as error:
+            raise self._unreadable(self.path / name, error) from error
+        except (ValueError, TypeError, RecursionError) as error:
+            msg = f"{self.shown}: {name} cannot be read: {error}; start anew with --overwrite"
+            raise PlanError(msg) from error
+
+    @staticmethod
+    def _unreadable(path: Path, error: OSError) -> InputOutputError:
+        return InputOutputError(f"{printable(str(path))} cannot be read: {error.strerror or error}")
 
     def _names(self) -> list[str]:
         try:
@@ -254,15 +275,24 @@ def claim_folder(path: Path) -> Iterator[OutputFolder]:
         InputOutputError: If it cannot be made or held.
     """
     is_new = _make(path)
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        msg = f"{printable(str(path))} cannot be opened: {error.strerror or error}"
+        raise InputOutputError(msg) from error
     try:
         _lock(descriptor, path)
-        yield OutputFolder(path, descriptor)
+        try:
+            yield OutputFolder(path, descriptor)
+        finally:
+            # Not where it was not locked: it would be taken from under the run that holds it.
+            if is_new:
+                with suppress(OSError):
+                    path.rmdir()
     finally:
-        if is_new:
-            with suppress(OSError):
-                path.rmdir()
-        os.close(descriptor)
+        # All that matters was synced; a directory's descriptor holds nothing more.
+        with suppress(OSError):
+            os.close(descriptor)
 
 
 def _make(path: Path) -> bool:
@@ -278,14 +308,15 @@ def _make(path: Path) -> bool:
 
 
 def _lock(descriptor: int, path: Path) -> None:
+    in_use = f"{printable(str(path))} is in use: another run writes there; wait, or name another directory"
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(descriptor), path.stat()):
+            raise OutputInUse(in_use)
     except OSError as error:
-        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-            msg = (
-                f"{printable(str(path))} is in use: another run writes there; wait, or name another directory"
-            )
-            raise OutputInUse(msg) from error
+        # Gone: whoever held it between opening and locking has removed it again.
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES, errno.ENOENT):
+            raise OutputInUse(in_use) from error
         msg = f"{printable(str(path))} cannot be locked: {error.strerror}; name a directory on a local disk"
         raise InputOutputError(msg) from error
 
@@ -298,5 +329,6 @@ def _last_line(path: Path) -> bytes:
         return line
 
 
-def _json_page(record: dict[str, Any]) -> bytes:
+def json_page(record: dict[str, Any]) -> bytes:
+    """Give a record as JSON for people and programs to read."""
     return (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()

@@ -7,7 +7,6 @@ import json
 import platform
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from itertools import zip_longest
 from typing import Any, BinaryIO, NamedTuple
 
@@ -151,6 +150,11 @@ class Plan:
 
 def versions(*, with_parquet: bool = False) -> dict[str, str]:
     """Give the versions of what has a hand in the bytes of an output."""
+    from importlib.metadata import (  # 20 ms that a first score need not wait for.
+        PackageNotFoundError,
+        version,
+    )
+
     packages = ("resenha", "numpy", "onnxruntime", *(["pyarrow"] if with_parquet else []))
     found = {"python": ".".join(platform.python_version_tuple()[:2])}
     for package in packages:

@@ -38,7 +38,8 @@ class Workers:
     ) -> None:
         path, digest = bundle
         command = [
-            *(sys.executable, "-m", "pipeline.runtime.part_worker"),
+            # -P: no module out of the folder that this runs in.
+            *(sys.executable, "-P", "-m", "pipeline.runtime.part_worker"),
             *(str(folder.path), str(folder.lock), str(path), digest, str(threads)),
         ]
         self._count = count

@@ -666,6 +666,14 @@ def test_a_closed_stream_is_told_without_a_traceback(
     assert "Traceback" not in found.stderr
 
 
+def test_nothing_but_the_self_test_is_kept_of_a_run(bundle: Path, work: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    where = os.environ | {"XDG_CACHE_HOME": str(cache)}
+    where.pop("ORT_DISABLE_TELEMETRY", None)
+    subprocess.run(command(bundle, "-"), input=b"good", env=where, capture_output=True, check=True)
+    assert names_in(cache) == ["resenha"]
+
+
 def test_the_package_runs_as_a_module(work: Path) -> None:
     found = subprocess.run([sys.executable, "-m", "pipeline", "--help"], capture_output=True, check=True)
     assert found.stdout.startswith(b"Usage: resenha")

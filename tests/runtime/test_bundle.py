@@ -140,6 +140,27 @@ def test_a_file_of_another_length_is_refused(bundle: Path, name: str, change: st
         open_bundle(bundle)
 
 
+@pytest.mark.parametrize("name", [MODEL, GOLDEN, CARD])
+def test_a_file_of_another_length_is_refused_with_both(bundle: Path, name: str) -> None:
+    size = (bundle / name).stat().st_size
+    os.truncate(bundle / name, size + 1)
+    with pytest.raises(BundleError, match=f"{name} has {size + 1:,} bytes, {size:,} were published"):
+        open_bundle(bundle)
+
+
+@pytest.mark.parametrize("size", [(1 << 20) - 1, 1 << 20, (1 << 20) + 1])
+def test_a_manifest_may_have_a_megabyte(bundle: Path, size: int) -> None:
+    reseal(bundle, lambda record: record["recipe"].update(more=""))
+    missing = size - (bundle / MANIFEST).stat().st_size
+    reseal(bundle, lambda record: record["recipe"].update(more="x" * missing))
+    assert (bundle / MANIFEST).stat().st_size == size
+    if size <= 1 << 20:
+        open_bundle(bundle)
+    else:
+        with pytest.raises(BundleError, match=f"{MANIFEST} cannot be read: it has 1,048,577 bytes, at most"):
+            open_bundle(bundle)
+
+
 @pytest.mark.parametrize("name", [MODEL, GOLDEN, CARD, MANIFEST])
 def test_a_missing_file_is_refused_by_name(bundle: Path, name: str) -> None:
     (bundle / name).unlink()

@@ -1,0 +1,102 @@
+"""System calls on a directory output that fail: told, nothing that was published is lost, gone on with."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.runtime.durable import is_temporary
+from tests.faults.material import Material, snapshot
+from tests.faults.reading import assert_readable
+from tests.faults.starting import Launcher, across
+from tests.faults.tracing import OUTPUT, Call, faulty
+
+_FAULTS = ("EIO", "ENOSPC")
+_FAILED, _SCORED = 6, 3
+
+HARMLESS = (
+    # What was written is published by now and has no temporary name any more.
+    ("unlink", r"\.tmp$"),
+    ("rmdir", "out$"),
+    # Python asks only to choose the size of a buffer, or to find out that a file is no terminal.
+    ("newfstatat", r"out/(\.tmp|_inputs\.jsonl|_part-[0-9]+\.jsonl)$"),
+    ("ioctl", "jsonl$"),
+    ("lseek", r"(\.tmp|jsonl)$"),
+    # Names were listed, or the lock is let go: nothing that was written waits for it.
+    ("close", "out$"),
+    # What the output's path resolves to is asked for only to compare it with the inputs'.
+    ("newfstatat", f"{OUTPUT}(/out)?$"),
+)
+"""Calls whose failure may leave a run as good as without it; all others have to end it."""
+
+
+def test_a_failing_call_is_told_and_the_run_gone_on_with(
+    launchers: list[Launcher],
+    material: Material,
+    tmp_path: Path,
+    whole: dict[str, bytes],
+    output_calls: list[Call],
+    is_long: bool,
+    figures: list[str],
+) -> None:
+    cases = [(call, fault) for call in output_calls for fault in _FAULTS]
+    chosen = cases if is_long else some_of_each_kind(cases)
+
+    def fail(launcher: Launcher, case: tuple[Call, str]) -> int:
+        call, fault = case
+        home = tmp_path / f"{call.name}-{call.number}-{fault}"
+        home.mkdir()
+        out = home / "out"
+        ended = faulty(
+            launcher.prepare(material.arguments(out), material.folder), home, call, f"error={fault}"
+        )
+        found = snapshot(out)
+        where = f"{call} with {fault}: {ended}"
+        assert_readable(found, whole)
+        assert "Traceback" not in ended.err, where
+        if ended.status == _SCORED:
+            assert is_harmless(call), where
+            assert found == whole, where
+        else:
+            assert ended.status == _FAILED, where
+            assert str(home) in ended.err, where
+            assert ended.err.count("\n") == 1, where
+            assert not any(map(is_temporary, found)), where
+        resumed = launcher.run(material.arguments(out, "--resume"), material.folder)
+        assert (resumed.status, resumed.err) == (_SCORED, ""), where
+        assert snapshot(out) == whole, where
+        return ended.status
+
+    statuses = across(launchers, chosen, fail)
+    figures.append(
+        f"calls on the output that fail: {len(chosen)}/{len(cases)} told, gone on with to the same bytes"
+    )
+    figures.extend(table(chosen, statuses))
+
+
+def is_harmless(call: Call) -> bool:
+    return any(call.name == name and re.search(path, call.paths[-1]) for name, path in HARMLESS)
+
+
+def some_of_each_kind(cases: Sequence[tuple[Call, str]]) -> list[tuple[Call, str]]:
+    """Give one case of every other kind of call, with either fault in turn."""
+    kinds = {kind_of(call): (call, fault) for call, fault in cases}
+    return [(call, _FAULTS[number % 2]) for number, (call, _) in enumerate(kinds.values())][::4]
+
+
+def kind_of(call: Call) -> str:
+    path = re.sub("[0-9]{5}", "N", call.paths[-1].removeprefix(f"{OUTPUT}/"))
+    is_to_read = "O_RDONLY" in call.shown or call.name in ("read", "lseek", "ioctl")
+    return f"{call.name} {path}{' to read' if is_to_read and call.name == 'openat' else ''}"
+
+
+def table(chosen: Sequence[tuple[Call, str]], statuses: Sequence[int]) -> list[str]:
+    counts: dict[str, Counter[int]] = defaultdict(Counter)
+    for (call, _), status in zip(chosen, statuses, strict=True):
+        counts[kind_of(call)][status] += 1
+    return [
+        f"  {kind:44} " + "  ".join(f"status {status} ×{count}" for status, count in sorted(found.items()))
+        for kind, found in sorted(counts.items())
+    ]

@@ -1,0 +1,128 @@
+"""Processes that score parts side by side, and what becomes of a run when one of them fails."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import BundleError, OutputInUse, ResenhaError, TooManyRejects
+from pipeline.runtime.bundle import open_bundle
+from pipeline.runtime.folder_runs import FolderRun, prepare, run_folder
+from pipeline.runtime.listing import Inputs
+from pipeline.runtime.monitor import Monitor, RejectLimit
+from pipeline.runtime.output_folder import OutputFolder, claim_folder
+from pipeline.runtime.plan import InputTotals, Plan, WriteOptions
+from pipeline.runtime.reading import InputFormat, Place, ReadOptions
+from pipeline.runtime.scorer import Scorer
+from pipeline.runtime.sinks import OutputFormat
+from pipeline.runtime.workers import Workers
+from tests.stand_ins import make_bundle
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> FolderRun:
+    """Forty rows in parts of five, by two processes."""
+    make_bundle(tmp_path / "bundle")
+    reviews = tmp_path / "reviews.txt"
+    reviews.write_text("a good film\n?!\n" * 20)
+    plan = Plan(
+        {"name": "stand-in", "digest": open_bundle(tmp_path / "bundle").digest},
+        ReadOptions(InputFormat.LINES),
+        WriteOptions(OutputFormat.JSONL),
+        InputTotals(0, 0, ""),
+        part_rows=5,
+    )
+    return FolderRun(Inputs((str(reviews),)), plan, tmp_path / "bundle", None, workers=2)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[OutputFolder]:
+    with claim_folder(tmp_path / "out") as claimed:
+        yield claimed
+
+
+def scorer_of(run: FolderRun) -> Scorer:
+    return Scorer(open_bundle(run.bundle), threads=1)
+
+
+def score_first_part(workers: Workers) -> None:
+    workers.score(0, Place())
+    workers.finish()
+
+
+def test_every_part_is_scored_once_and_told(run: FolderRun, folder: OutputFolder) -> None:
+    monitor = Monitor()
+    page = run_folder(folder, prepare(folder, run), run, scorer_of(run), monitor=monitor)
+    assert (page["rows_in"], page["scored"], page["parts"]) == (40, 20, 8)
+    assert (monitor.rows, monitor.rejected) == (40, 20)
+    assert folder.is_finished
+
+
+def test_too_many_rejects_stop_every_process(run: FolderRun, folder: OutputFolder) -> None:
+    plan, monitor = prepare(folder, run), Monitor(RejectLimit(count=3))
+    with pytest.raises(TooManyRejects):
+        run_folder(folder, plan, run, scorer_of(run), monitor=monitor)
+    assert not folder.is_finished
+    assert not [path for path in folder.path.iterdir() if path.name.startswith(".")]
+
+
+def test_a_bundle_that_was_exchanged_meanwhile_is_refused_by_the_worker(
+    run: FolderRun, folder: OutputFolder
+) -> None:
+    prepare(folder, run)
+    make_bundle(run.bundle.with_name("other"), accuracy=0.8)
+    other = (run.bundle.with_name("other"), run.plan.bundle["digest"])
+    workers = Workers(folder, other, count=1, threads=1, monitor=Monitor())
+    with workers, pytest.raises(BundleError, match="was planned"):
+        score_first_part(workers)
+
+
+def test_a_worker_that_is_killed_ends_the_run_with_a_remedy(run: FolderRun, folder: OutputFolder) -> None:
+    prepare(folder, run)
+    identity = (run.bundle, run.plan.bundle["digest"])
+    workers = Workers(folder, identity, count=1, threads=1, monitor=Monitor())
+    [process] = workers._processes
+    os.kill(process.pid, signal.SIGKILL)
+    with workers, pytest.raises(ResenhaError, match="was ended by SIGKILL.*--resume"):
+        score_first_part(workers)
+
+
+def test_workers_hold_the_directory_and_end_with_who_started_them(run: FolderRun, tmp_path: Path) -> None:
+    script = f"""
+import sys, time
+from pathlib import Path
+from pipeline.runtime.output_folder import claim_folder
+from pipeline.runtime.workers import Workers
+from pipeline.runtime.monitor import Monitor
+with claim_folder(Path({str(tmp_path / "out")!r})) as folder:
+    workers = Workers(folder, (Path("x"), "y"), count=1, threads=1, monitor=Monitor())
+    for process in workers._processes:
+        print(process.pid, flush=True)
+    time.sleep(60)
+"""
+    # The worker is told to wait by being stopped before it can end.
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    worker = int(parent.stdout.readline())
+    os.kill(worker, signal.SIGSTOP)
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    with pytest.raises(OutputInUse), claim_folder(tmp_path / "out"):
+        pass
+    os.kill(worker, signal.SIGCONT)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            with claim_folder(tmp_path / "out"):
+                return
+        except OutputInUse:
+            time.sleep(0.05)
+    pytest.fail("the worker has outlived the process that started it")
