@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import random
 import re
@@ -71,13 +70,13 @@ def measure_killed_runs(setting: Setting) -> Section:
         size = source.stat().st_size
         command = [sys.executable, "-m", "pipeline", "score", str(source), "--quiet"]
         command += ["--bundle", str(setting.bundle), "--threads", str(setting.threads)]
-        unbroken = _Runs([run_process([*command, "-o", f"{whole}/"], allowed=[_SOME_REJECTED])])
-        broken = _run_and_kill([*command, "-o", f"{killed}/"], killed, unbroken.seconds)
+        unbroken = _Runs([_start([*command, "-o", f"{whole}/"])])
+        parts = _parts_in(whole)
+        broken = _run_and_kill([*command, "-o", f"{killed}/"], killed, unbroken.seconds, parts)
         started = time.perf_counter()
         unlike = unlike_files(whole, killed)
         checks = [check_rows(each, _ROWS) for each in (whole, killed)]
         checked = time.perf_counter() - started
-        parts = len(list(whole.glob("part-*")))
     notes = [
         f"{_ROWS:,} rows, {size / 1e9:.2f} GB: cuts of test reviews, {_FEWEST_WORDS} to {_MOST_WORDS} words",
         f"one row in {_BROKEN_EVERY:,} broken; {setting.threads} threads; parts of 100,000 rows, {parts}",
@@ -89,23 +88,34 @@ def measure_killed_runs(setting: Setting) -> Section:
     return Section([table], _figures(unbroken, broken, checks, unlike))
 
 
-def kill_pauses(seconds: float) -> list[float]:
-    """Draw one moment from each of equal stretches of a time; give the seconds from one to the next."""
+def kill_moments(seconds: float) -> list[float]:
+    """Draw one moment from each of equal stretches of a time."""
     source = random.Random(_SEED)
-    moments = [seconds * (number + source.random()) / _KILLS for number in range(_KILLS)]
-    return [after - before for before, after in itertools.pairwise([0.0, *moments])]
+    return [seconds * (number + source.random()) / _KILLS for number in range(_KILLS)]
 
 
-def _run_and_kill(command: list[str], folder: Path, seconds: float) -> _Runs:
-    runs = _Runs()
-    for kill_after in (*kill_pauses(seconds), None):
-        resume = ["--resume"] if runs.pieces else []
-        piece = run_process([*command, *resume], kill_after=kill_after, allowed=[_SOME_REJECTED])
-        runs.pieces.append(piece)
-        if not piece.was_killed:
-            break
-        runs.published.append(len(list(folder.glob("part-*"))))
+def _run_and_kill(command: list[str], folder: Path, seconds: float, parts: int) -> _Runs:
+    """Kill a run at moments of one that took so many seconds for so many parts; let the last one end."""
+    runs, published = _Runs(), 0
+    for moment in kill_moments(seconds):
+        # What a killed process leaves is less than it had done: the next one is given time for that, too.
+        kill_after = max(0.0, moment - seconds * published / parts)
+        runs.pieces.append(_start(command, resume=bool(runs.pieces), kill_after=kill_after))
+        if not runs.pieces[-1].was_killed:
+            return runs
+        published = _parts_in(folder)
+        runs.published.append(published)
+    runs.pieces.append(_start(command, resume=True))
     return runs
+
+
+def _start(command: list[str], *, resume: bool = False, kill_after: float | None = None) -> Finished:
+    more = ["--resume"] if resume else []
+    return run_process([*command, *more], kill_after=kill_after, allowed=[_SOME_REJECTED])
+
+
+def _parts_in(folder: Path) -> int:
+    return len(list(folder.glob("part-*")))
 
 
 def unlike_files(one: Path, other: Path) -> int:

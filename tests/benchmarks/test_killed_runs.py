@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.killed_runs import RowCheck, check_rows, kill_pauses, unlike_files
+from benchmarks import killed_runs
+from benchmarks.killed_runs import RowCheck, check_rows, kill_moments, unlike_files
+from benchmarks.processes import Finished
 
 
 def line(row: int) -> str:
@@ -77,9 +80,33 @@ def test_files_are_compared_by_name_and_content(tmp_path: Path, other: dict[str,
 
 @given(st.floats(0.1, 1e4))
 def test_a_run_is_killed_once_in_every_twentieth_of_its_time(seconds: float) -> None:
-    pauses = kill_pauses(seconds)
-    moments = [sum(pauses[: number + 1]) for number in range(len(pauses))]
-    assert len(pauses) == 20
-    assert all(pause > 0 for pause in pauses)
-    assert [int(20 * moment / seconds + 1e-9) for moment in moments] == list(range(20))
-    assert pauses == kill_pauses(seconds)
+    moments = kill_moments(seconds)
+    assert [int(20 * moment / seconds) for moment in moments] == list(range(20))
+    assert moments == kill_moments(seconds)
+
+
+def test_kills_go_on_from_what_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+
+    def run(command: Sequence[str], *, kill_after: float | None, allowed: Sequence[int]) -> Finished:
+        assert ("--resume" in command) == bool(pauses)
+        pauses.append(-1 if kill_after is None else kill_after)
+        if len(pauses) <= 10:
+            (tmp_path / f"part-{len(pauses):05}.jsonl").touch()
+        return Finished(1.0, 1, was_killed=kill_after is not None)
+
+    monkeypatch.setattr(killed_runs, "run_process", run)
+    runs = killed_runs._run_and_kill(["score"], tmp_path, 200.0, 20)
+    assert runs.published == [1, 2, 3, 4, 5, 6, 7, 8, 9, *[10] * 11]
+    assert len(runs.pieces) == 21
+    stood = [0, *runs.published[:-1]]
+    expected = [moment - 10 * parts for moment, parts in zip(kill_moments(200.0), stood, strict=True)]
+    assert pauses == [*map(pytest.approx, expected), -1]
+
+
+def test_a_run_that_is_done_too_early_is_not_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(killed_runs, "run_process", lambda *_, **__: Finished(1.0, 1))
+    runs = killed_runs._run_and_kill(["score"], tmp_path, 200.0, 20)
+    assert (len(runs.pieces), runs.published) == (1, [])
