@@ -113,10 +113,8 @@ class Plan:
             **asdict(self),
             "versions": versions(with_parquet=self.write.output_format is OutputFormat.PARQUET),
         }
-        del record["shard"]
-        digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
         # As JSON gives it back: a tuple is a list there.
-        return dict(json.loads(json.dumps(record | {"shard": self.shard, "digest": digest})))
+        return dict(json.loads(json.dumps(record | {"digest": _digest_of(record)})))
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Plan:
@@ -128,6 +126,9 @@ class Plan:
         try:
             if record["plan_version"] != PLAN_VERSION:
                 msg = f"plan version {record['plan_version']!r}, this program reads {PLAN_VERSION}"
+                raise ValueError(msg)
+            if record["digest"] != _digest_of(record):
+                msg = "it was changed after it was written"
                 raise ValueError(msg)
             read, write = dict(record["read"]), dict(record["write"])
             chosen = read.pop("input_format")
@@ -146,6 +147,12 @@ class Plan:
         except (KeyError, TypeError, AttributeError) as error:
             msg = f"not a plan: {error}"
             raise ValueError(msg) from error
+
+
+def _digest_of(record: Mapping[str, Any]) -> str:
+    """Give the digest of a plan, the same for all of its shards."""
+    shared = {key: value for key, value in record.items() if key not in ("shard", "digest")}
+    return hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()
 
 
 def versions(*, with_parquet: bool = False) -> dict[str, str]:
