@@ -18,6 +18,7 @@ PACKAGES = (
     "scikit-learn",
     "tokenizers",
     "fasttext-community",
+    "pyarrow",
 )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipeline.errors import ResenhaError
 
@@ -15,40 +17,63 @@ from pipeline.errors import ResenhaError
 # benchmark with TensorFlow in it. ru_maxrss is in KiB, on macOS in bytes.
 _LAUNCHER = """
 import json, resource, subprocess, sys, time
-command, text = json.loads(sys.argv[1])
+command, text, output, kill_after = json.loads(sys.argv[1])
+pipe = subprocess.PIPE
+where = dict(stdout=pipe, stderr=subprocess.STDOUT)
+if output:
+    where = dict(stdout=open(output, "wb"), stderr=pipe)
 started = time.perf_counter()
-done = subprocess.run(command, input=text.encode(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+process = subprocess.Popen(command, stdin=pipe, **where)
+try:
+    said = process.communicate(text.encode(), timeout=kill_after)
+except subprocess.TimeoutExpired:
+    process.kill()
+    said = process.communicate()
 seconds = time.perf_counter() - started
 peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-print(json.dumps([done.returncode, seconds, peak, done.stdout.decode(errors="replace")[-2000:]]))
+shown = b"".join(filter(None, said)).decode(errors="replace")[-2000:]
+print(json.dumps([process.returncode, seconds, peak, shown]))
 """
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A process that has ended well."""
+    """A process that has ended as it may."""
 
     seconds: float
     peak_bytes: int
-    """The most memory it held in RAM."""
+    """The most memory it held in RAM; where it had processes of its own, the most that one of them held."""
+    was_killed: bool = False
 
 
-def run_process(command: Sequence[str], *, text: str = "") -> Finished:
+def run_process(
+    command: Sequence[str],
+    *,
+    text: str = "",
+    output: Path | None = None,
+    kill_after: float | None = None,
+    allowed: Collection[int] = (0,),
+) -> Finished:
     """Run a command from its start to its end.
 
     Args:
         command: Program and arguments.
         text: What it reads from standard input.
+        output: File that takes its standard output, as a shell's ``>`` does.
+        kill_after: Seconds after which it is ended by SIGKILL, if it has not ended by then.
+        allowed: Exit statuses that mean no failure.
 
     Raises:
-        ResenhaError: If its exit status is not 0.
+        ResenhaError: If its exit status is another one.
     """
-    launcher = [sys.executable, "-S", "-c", _LAUNCHER, json.dumps([list(command), text])]
+    job = [list(command), text, str(output) if output else None, kill_after]
+    launcher = [sys.executable, "-S", "-c", _LAUNCHER, json.dumps(job)]
     # An installed package has its bytecode beside it; a folder of sources writes it in its first run.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     answer = subprocess.run(launcher, capture_output=True, text=True, check=True, env=environment).stdout
-    status, seconds, peak, output = json.loads(answer)
-    if status != 0:
-        msg = f"{' '.join(command)} ended with exit status {status}: {output}"
+    status, seconds, peak, said = json.loads(answer)
+    was_killed = kill_after is not None and status == -signal.SIGKILL
+    if status not in allowed and not was_killed:
+        msg = f"{' '.join(command)} ended with exit status {status}: {said}"
         raise ResenhaError(msg)
-    return Finished(seconds, peak)
+    return Finished(seconds, peak, was_killed)

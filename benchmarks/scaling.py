@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import sys
 import tempfile
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from benchmarks.pairing import Spread, take_turns
 from benchmarks.processes import Finished, run_process
+from benchmarks.review_files import write_reviews
 from benchmarks.setting import Setting
 from benchmarks.tables import Section, Table, number_text, spread_text
 from benchmarks.targets import Figure
@@ -70,20 +70,12 @@ def _against_rows(setting: Setting) -> tuple[Table, dict[Figure, Spread]]:
     return Table("Scaling with rows", head, rows, notes), figures
 
 
-def _write_file(setting: Setting, path: Path, count: int) -> None:
-    texts = itertools.cycle(review.text for review in setting.test)
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["id", "text"])
-        writer.writerows((number, text) for number, text in zip(range(count), texts, strict=False))
-
-
 def _by_part(setting: Setting) -> Table:
     """Let every part of a run work by itself on the same rows, one thread each."""
     scorer = Scorer.load(setting.bundle, threads=1)
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "in.csv"
-        _write_file(setting, source, _PART_ROWS)
+        write_reviews(source, [review.text for review in setting.test], _PART_ROWS)
         rows = [row for row in read_rows(Inputs((str(source),)), ReadOptions()) if isinstance(row, Row)]
         windows = [rows[first : first + WINDOW] for first in range(0, len(rows), WINDOW)]
         texts = [[row.text for row in window] for window in windows]
@@ -115,7 +107,7 @@ def _by_part(setting: Setting) -> Table:
 
 def _score_file(setting: Setting, folder: Path, count: int) -> Finished:
     source, target = folder / f"{count}.csv", folder / f"{count}.jsonl"
-    _write_file(setting, source, count)
+    write_reviews(source, [review.text for review in setting.test], count)
     command = [sys.executable, "-m", "pipeline", "score", str(source), "-o", str(target)]
     finished = run_process([*command, "--bundle", str(setting.bundle), "--quiet"])
     source.unlink()

@@ -35,6 +35,8 @@ class Setting:
     """The recipe ``seed``, trained on ``train``."""
     network: Path
     """The same as Keras keeps it."""
+    folder: Path
+    """Where all of this lies, on a disk with room for the files of a contest."""
     cache: Path
     """Where rivals trained on ``train`` are kept."""
     threads: int
@@ -71,6 +73,7 @@ def prepare_setting(folder: Path, sourcing: Sourcing, *, is_long: bool) -> Setti
         test=load_reviews(acquired[Acquired.TEST]),
         bundle=Path(published.bundle),
         network=trained[Trained.MODEL],
+        folder=folder,
         cache=folder / "rivals" / acquired.digests[Acquired.TRAIN][:16],
         threads=usable_cores(),
         is_long=is_long,

@@ -26,6 +26,13 @@ class Figure(StrEnum):
     PEAK_MEMORY = "a million rows: peak memory"
     MEMORY_GROWTH = "a million rows: peak memory against that of 100,000"
     SHARE_OF_LIMIT = "SimpleRNN 32, ids→score on one thread: share of the bare arithmetic's speed"
+    DURABLE_SPEED = "a file into a directory of parts: share of the speed to plain standard output"
+    DURABLE_SPEED_WITH_REJECTS = (
+        "the same with 1 % of the rows broken, against the whole file to standard output"
+    )
+    DAMAGED_ROWS = "five million rows, killed twenty times: rows lost or doubled"
+    DAMAGED_FILES = "five million rows, killed twenty times: files that differ from those of one run"
+    DURABLE_PEAK_MEMORY = "five million rows into a directory: peak memory"
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,11 @@ TARGETS = (
     _at_most(Figure.PEAK_MEMORY, 400, " MB"),
     _at_most(Figure.MEMORY_GROWTH, 1.1),
     _at_least(Figure.SHARE_OF_LIMIT, 0.4, ""),
+    _at_least(Figure.DURABLE_SPEED, 0.9),
+    _at_least(Figure.DURABLE_SPEED_WITH_REJECTS, 0.9),
+    _at_most(Figure.DAMAGED_ROWS, 0, ""),
+    _at_most(Figure.DAMAGED_FILES, 0, ""),
+    _at_most(Figure.DURABLE_PEAK_MEMORY, 400, " MB"),
 )
 
 

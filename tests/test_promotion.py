@@ -9,6 +9,7 @@ from pipeline.promotion import degradation_gate, promote, promoted_manifest, pro
 from pipeline.recipe import GateSettings
 from pipeline.runtime.bundle import open_bundle
 from pipeline.workspace import Workspace
+from tests.faults.cases import case
 from tests.stand_ins import make_bundle
 
 LIMITS = GateSettings(max_degradation=0.01)
@@ -59,6 +60,7 @@ def switch(root: Path, names: list[str], times: int) -> None:
             promote(workspace, bundle, manifest)
 
 
+@case("Pipeline", "two runs at once")
 @pytest.mark.slow
 def test_current_always_loads_while_two_runs_promote(workspace: Workspace) -> None:
     for name in ("a", "b"):

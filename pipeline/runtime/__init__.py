@@ -2,6 +2,6 @@
 
 import os
 
-# ONNX Runtime 1.32 keeps an id of the device and a journal of sessions in the user's cache, sends them
-# to its makers after some seconds, and takes 0.1 s for it. Who wants that sets this variable.
+# From 1.32 on, ONNX Runtime numbers the device, writes to its user's folders and tells its maker of
+# each session, unless it finds this when it is imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

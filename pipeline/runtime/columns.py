@@ -9,6 +9,9 @@ from pipeline.runtime.delimited import Record
 from pipeline.runtime.reading import ReadOptions
 from pipeline.runtime.rows import Reject, RejectCode, Row, printable
 
+_SHOWN_NAME, _SHOWN_NAMES = 40, 50
+"""Characters of a column's name, and names, that a message shows: what has no header begins with a review."""
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -30,7 +33,7 @@ class Columns:
         def place_of(column: str, option: str) -> int:
             if header.count(column) == 1:
                 return header.index(column)
-            found = ", ".join(printable(each) for each in header)
+            found = _shown(header)
             what = "more than one column" if column in header else "no column"
             hint = f"{option} names the one to use"
             if len(header) == 1:
@@ -55,3 +58,9 @@ class Columns:
         review_id = None if self.id is None else fields[self.id]
         kept = tuple([fields[place] for place in self.kept]) if self.kept else ()
         return Row(source, row, review_id, fields[self.text], kept, line)
+
+
+def _shown(header: list[str]) -> str:
+    names = [name if len(name) <= _SHOWN_NAME else f"{name[:_SHOWN_NAME]}…" for name in header[:_SHOWN_NAMES]]
+    more = [f"and {len(header) - _SHOWN_NAMES:,} more"] if len(header) > _SHOWN_NAMES else []
+    return ", ".join(map(printable, [*names, *more]))

@@ -115,6 +115,7 @@ def run_folder(
         The record of the summary, as it stands in the directory.
     """
     if folder.is_finished:
+        folder.sync()  # Which the run that finished may not have come to.
         page = folder.read_summary()
         if all(folder.find_ledger(each, plan.write.output_format) for each in _own(plan, page["parts"])):
             return page

@@ -240,6 +240,7 @@ class OutputFolder:
         """
         with self._reading(SUMMARY):
             record = dict(json.loads((self.path / SUMMARY).read_bytes()))
+            Summary.from_record(record)
             range(record["parts"])
         return record
 
@@ -311,15 +312,20 @@ def claim_folder(path: Path) -> Iterator[OutputFolder]:
 
 
 def _make(path: Path) -> bool:
+    is_new = True
     try:
-        path.mkdir()
+        try:
+            path.mkdir()
+        except FileExistsError:
+            is_new = False
+        # Whoever made it may have been killed before this.
         sync_folder(path.parent)
-    except FileExistsError:
-        return False
     except OSError as error:
+        if isinstance(error, PermissionError) and not is_new:
+            return is_new  # One may write in a folder that lies where one may not read.
         msg = f"{printable(str(path))} cannot be made: {error.strerror or error}"
         raise InputOutputError(msg) from error
-    return True
+    return is_new
 
 
 def _lock(descriptor: int, path: Path) -> None:

@@ -80,8 +80,11 @@ def _jobs() -> queue.SimpleQueue[Any]:
 
 
 def _say(**message: object) -> None:
-    sys.stdout.write(json.dumps(message) + "\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(json.dumps(message) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os._exit(0)  # As above: nobody is left who could be told.
 
 
 if __name__ == "__main__":

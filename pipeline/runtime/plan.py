@@ -128,7 +128,7 @@ class Plan:
                 msg = f"plan version {record['plan_version']!r}, this program reads {PLAN_VERSION}"
                 raise ValueError(msg)
             if record["digest"] != digest_of(record):
-                msg = "it was changed after it was fixed"
+                msg = "it was changed after it was written"
                 raise ValueError(msg)
             shard = Shard(*record["shard"])
             if not 1 <= shard.number <= shard.of:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -26,3 +27,38 @@ def test_text_reaches_standard_input() -> None:
 def test_a_process_that_fails_is_told_with_what_it_said() -> None:
     with pytest.raises(ResenhaError, match="exit status 3: no bundle here"):
         run_process([sys.executable, "-c", "print('no bundle here'); raise SystemExit(3)"])
+
+
+def test_standard_output_goes_to_a_file_as_a_shell_sends_it(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    target.write_text("what stood there before and is longer than what comes")
+    run_process([sys.executable, "-c", "print('scores')"], output=target)
+    assert target.read_bytes() == b"scores\n"
+    with pytest.raises(ResenhaError, match="exit status 1: no scores"):
+        run_process([sys.executable, "-c", "import sys; sys.exit('no scores')"], output=target)
+
+
+@pytest.mark.parametrize(("status", "is_allowed"), [(0, False), (2, False), (3, True)])
+def test_another_exit_status_than_allowed_is_a_failure(status: int, is_allowed: bool) -> None:
+    command = [sys.executable, "-c", f"raise SystemExit({status})"]
+    if is_allowed:
+        assert not run_process(command, allowed=[3]).was_killed
+    else:
+        with pytest.raises(ResenhaError, match=f"exit status {status}"):
+            run_process(command, allowed=[3])
+
+
+def test_a_process_is_killed_if_it_has_not_ended_by_then(tmp_path: Path) -> None:
+    sleeper = "import pathlib, sys, time; pathlib.Path(sys.argv[1]).touch(); time.sleep(60)"
+    command = [sys.executable, "-S", "-c", sleeper, str(tmp_path / "began")]
+    finished = run_process(command, kill_after=2)
+    assert finished.was_killed
+    assert 2 <= finished.seconds < 60
+    assert (tmp_path / "began").exists()
+    assert not run_process([sys.executable, "-S", "-c", "pass"], kill_after=60).was_killed
+
+
+def test_a_process_that_kills_itself_was_not_killed_by_us() -> None:
+    command = [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]
+    with pytest.raises(ResenhaError, match="exit status -9"):
+        run_process(command)

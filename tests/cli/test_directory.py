@@ -257,3 +257,13 @@ def test_a_copy_of_the_inputs_is_the_same_by_content(command: Command, reviews: 
     text = (work / reviews).read_text()
     (work / reviews).write_text(text.replace("dull", "good"))
     assert command("score", reviews, *options, "--resume")[0] == 8
+
+
+def test_a_plan_that_was_changed_is_refused(command: Command, reviews: str, work: Path) -> None:
+    command("score", reviews, "-o", "out/", "--part-rows", "4")
+    plan = work / "out" / "_plan.json"
+    plan.write_text(plan.read_text().replace('"part_rows": 4', '"part_rows": 5'))
+    for arguments in (["score", reviews, "-o", "out/", "--part-rows", "5", "--resume"], ["merge", "out"]):
+        status, _, err = command(*arguments)
+        assert status == 8
+        assert "_plan.json cannot be read: it was changed" in err

@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.corpora.download import Limits, Remote, fetch
 from pipeline.errors import DownloadError, InputOutputError
+from tests.faults.cases import case
 
 CONTENT = b"reviews " * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -25,6 +26,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.requests = 0
         self.failures = 0
+        self.dripped = 0
         self.release = threading.Event()
 
     def remote(self, path: str, checksum: str = f"sha256:{SHA256}") -> Remote:
@@ -60,6 +62,14 @@ class Handler(BaseHTTPRequestHandler):
     def loop(self) -> None:
         self.reply(302, b"", location="/loop")
 
+    def drip(self) -> None:
+        self.reply(200, b"", length=len(CONTENT))
+        for number in range(200):
+            self.wfile.write(CONTENT[number : number + 1])
+            self.server.dripped += 1
+            if self.server.release.wait(0.02):
+                break
+
     def silent(self) -> None:
         self.server.release.wait(10)
 
@@ -86,12 +96,14 @@ def server() -> Iterator[Server]:
         thread.join()
 
 
+@case("Pipeline", "a verified cached file")
 def test_a_file_is_fetched_once_and_then_needs_no_network(server: Server, tmp_path: Path) -> None:
     for _ in range(2):
         assert fetch(server.remote("whole"), tmp_path, QUICK).read_bytes() == CONTENT
     assert server.requests == 1
 
 
+@case("Pipeline", "a cached file that rotted")
 def test_a_cached_file_that_rotted_is_fetched_again(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file.bin").write_bytes(CONTENT[:-1] + b"X")
     assert fetch(server.remote("whole"), tmp_path, QUICK).read_bytes() == CONTENT
@@ -110,12 +122,14 @@ def test_a_server_that_recovers_is_asked_again(server: Server, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("path", "requests", "message"),
     [
-        ("missing", 1, "HTTP 404"),
-        ("broken", 3, "HTTP 500"),
-        ("short", 3, "broke off|came with the sha256"),
-        ("other", 3, "came with the sha256"),
-        ("silent", 3, "timed out"),
-        ("loop", None, "redirect"),
+        pytest.param("missing", 1, "HTTP 404", marks=case("Pipeline", "download: 404")),
+        pytest.param("broken", 3, "HTTP 500", marks=case("Pipeline", "download: 500")),
+        pytest.param(
+            "short", 3, "broke off|came with the sha256", marks=case("Pipeline", "download: short body")
+        ),
+        pytest.param("other", 3, "came with the sha256", marks=case("Pipeline", "download: wrong checksum")),
+        pytest.param("silent", 3, "timed out", marks=case("Pipeline", "download: time-out")),
+        pytest.param("loop", None, "redirect", marks=case("Pipeline", "download: redirect loop")),
     ],
 )
 def test_a_failed_download_is_bounded_and_leaves_nothing(
@@ -125,6 +139,15 @@ def test_a_failed_download_is_bounded_and_leaves_nothing(
         fetch(server.remote(path), tmp_path, QUICK)
     assert list(tmp_path.iterdir()) == []
     assert server.requests == requests if requests else server.requests < 50
+
+
+@case("Pipeline", "download: time-out")
+def test_a_body_that_drips_is_cut_off_at_the_deadline(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match="more than .* bytes or 0 s"):
+        fetch(server.remote("drip"), tmp_path, Limits(attempts=3, timeout=5, deadline=0.2, pause=0.01))
+    server.release.set()
+    assert server.dripped < 200
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_endless_body_is_cut_off(server: Server, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from pipeline.corpora.imdb import read_array, read_imdb
 from pipeline.errors import DataError
 from pipeline.runtime.text import TextRule, Tokenizer
+from tests.faults.cases import case
 from tests.plain_tokenizer import encode_one
 
 INDEX = {"film": 2, "the": 1, "good": 3, "é": 4}
@@ -78,6 +79,7 @@ class Attack:
         return os.mkdir, ("was-run",)
 
 
+@case("Pipeline", "imdb.npz")
 def test_code_pickled_into_the_archive_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     archive, index = write(tmp_path, x_train=ragged(Attack(), [4]))

@@ -1,6 +1,6 @@
-"""A plugin for pytest: runs the tests that hold a case, and prints how each case fared.
+"""A plugin for pytest that prints how each case fared: ``python -m pytest -p tests.faults.case_table``.
 
-``python -m pytest -p tests.faults.case_table``. A case of which no test ran fails the session.
+A case of which no test ran fails the session.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import re
 from collections import defaultdict
 from collections.abc import Generator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +16,6 @@ import pytest
 from pipeline.errors import ResenhaError
 from tests.faults.cases import CASES
 
-_FAULTS = Path(__file__).parent
 _SEEN_WIDTH = 110
 _ORDER = ("FAILED", "passed", "NOT RUN")
 """What is told of a case with several tests is the first of these that one of them has."""
@@ -35,13 +33,6 @@ class Held:
 
 
 _held: dict[tuple[str, str], list[Held]] = defaultdict(list)
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what neither holds a case nor stands beside the tests of faults."""
-    wanted = [item for item in items if item.get_closest_marker("case") or _FAULTS in item.path.parents]
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(wanted)])
-    items[:] = wanted
 
 
 @pytest.hookimpl(wrapper=True)

@@ -48,6 +48,9 @@ def serve() -> None:
 def _stand_still(request: dict[str, Any]) -> None:
     """Turn a fork into what a shell would have started, up to its first step."""
     os.chdir(request["cwd"])
+    os.setsid()
+    # A shell that starts something in the background has it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     ways = (os.O_RDONLY, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for descriptor, (name, flags) in enumerate(zip(("stdin", "stdout", "stderr"), ways, strict=True)):
         opened = os.open(Path(request[name]), flags, 0o600)

@@ -13,6 +13,10 @@ from tests.stand_ins import make_bundle
 _WORDS = "good bad film the a dull moving not 3 strange".split()
 
 
+MANY = 3_000
+"""Rows of the inputs of a run that takes about half a second."""
+
+
 @dataclass(frozen=True)
 class Material:
     """A bundle, and a folder of inputs."""
@@ -29,6 +33,10 @@ class Material:
             *("--part-rows", str(part_rows), "--threads", "1", "-q", *more),
         ]
 
+    def many(self, output: Path, *more: str) -> list[str]:
+        """Give the arguments of a run that takes about half a second, in 30 parts."""
+        return self.arguments(output, *more, part_rows=MANY // 30, inputs="many.csv many.jsonl.gz")
+
 
 def make_material(folder: Path) -> Material:
     """Write a bundle and inputs into a new folder."""
@@ -37,6 +45,8 @@ def make_material(folder: Path) -> Material:
     make_bundle(folder / "bundle")
     write_csv(inputs / "quoted.csv", 16)
     write_json_lines(inputs / "lines.jsonl.gz", 14)
+    write_csv(inputs / "many.csv", MANY // 2)
+    write_json_lines(inputs / "many.jsonl.gz", MANY // 2)
     (inputs / "folder").mkdir()
     for number in range(5):
         (inputs / "folder" / f"{number}.txt").write_text("?!" if number == 3 else review(number), "utf-8")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -108,12 +109,19 @@ class Run:
         return self
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal; only before ``wait``, while the process id is certainly its own."""
-        os.kill(self.pid, number)
+        """Send a signal, if it has not ended already; only before ``wait``."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
 
     def wait(self) -> Ended:
         """Wait for its end."""
         return self._ended()
+
+    def children(self) -> list[int]:
+        """Give the process ids of what it has started."""
+        with suppress(FileNotFoundError):
+            return [*map(int, Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split())]
+        return []
 
 
 def environment(cache: Path) -> dict[str, str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.runtime.bundle import MODEL
+from tests.faults.cases import case
 from tests.faults.flips import flip_apart
 from tests.stand_ins import make_bundle
 
@@ -31,6 +32,7 @@ def flipped(tmp_path: Path, is_long: bool) -> Path:
     return folder
 
 
+@case("Bundle", "any flipped byte")
 def test_every_flip_in_a_bundle_is_refused(
     flipped: Path, tmp_path: Path, is_long: bool, figures: list[str]
 ) -> None:

@@ -190,8 +190,10 @@ def test_a_file_on_a_full_disk_is_named_and_not_there(
 
 @case("Process and disk", "disk full on stdout (/dev/full)")
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-@pytest.mark.parametrize("output_format", ["jsonl", "csv", "parquet"])
-@pytest.mark.parametrize("rows", [1, 20_000])
+@pytest.mark.parametrize(
+    ("output_format", "rows"),
+    [("jsonl", 1), ("csv", 1), ("parquet", 1), ("jsonl", 20_000), ("parquet", 20_000)],
+)
 def test_a_full_disk_behind_standard_output_is_told(
     output_format: str, rows: int, bundle: Path, work: Path, record_property: Record
 ) -> None:
@@ -313,8 +315,7 @@ def test_a_token_id_below_zero_is_an_unexpected_failure_and_never_a_score(
 
 
 @case("Exit statuses", "reader closed the pipe")
-@pytest.mark.parametrize("output_format", ["jsonl", "csv"])
-@pytest.mark.parametrize("lines", [0, 1, 5_000])
+@pytest.mark.parametrize(("output_format", "lines"), [("jsonl", 0), ("csv", 1), ("jsonl", 5_000)])
 def test_a_reader_that_leaves_stops_the_run_at_once(
     output_format: str, lines: int, bundle: Path, work: Path, record_property: Record
 ) -> None:

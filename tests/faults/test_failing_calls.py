@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.runtime.durable import is_temporary
+from tests.faults.cases import case
 from tests.faults.material import Material, snapshot
 from tests.faults.reading import assert_readable
 from tests.faults.starting import Launcher, across
@@ -32,6 +33,11 @@ HARMLESS = (
 """Calls whose failure may leave a run as good as without it; all others have to end it."""
 
 
+@case("Exit statuses", "6")
+@case("Process and disk", "a failing fsync")
+@case("Process and disk", "disk full on a part")
+@case("Process and disk", "disk full on the rejects")
+@case("Process and disk", "disk full on the summary")
 def test_a_failing_call_is_told_and_the_run_gone_on_with(
     launchers: list[Launcher],
     material: Material,

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from pipeline.runtime.cores import usable_cores
+from tests.faults.cases import case
 from tests.faults.fuzz_program import fuzz_apart
 from tests.faults.fuzzing import Fuzzer, Tally
 from tests.faults.mutants import KINDS
@@ -22,6 +23,8 @@ _CHUNKS = {"parquet": 5_000}
 """Mutants of one process, where not 25,000: native code may end it."""
 
 
+@case("Promises", "P1 conservation")
+@case("Promises", "P6 no poison row")
 @pytest.mark.parametrize("kind", KINDS)
 def test_mutants_cost_themselves_alone(
     kind: str, is_long: bool, tmp_path_factory: pytest.TempPathFactory, figures: list[str]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.cases import case
 from tests.faults.material import Material, snapshot
 from tests.faults.starting import Launcher
 
@@ -28,6 +29,8 @@ def writers(
         ]
 
 
+@case("Promises", "P10 one writer")
+@case("Exit statuses", "7")
 def test_one_of_eight_writers_wins(
     writers: list[Launcher],
     material: Material,

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -29,6 +29,8 @@ class Call:
     """The how many-th of that name it is, from 1."""
     shown: str
     """As ``strace`` shows it, without what differs from run to run."""
+    line: str = field(compare=False)
+    """As ``strace`` shows it."""
 
     @property
     def paths(self) -> list[str]:
@@ -70,13 +72,21 @@ def faulty(run: Run, home: Path, call: Call, fault: str) -> Ended:
         call: From a trace of a run with the same arguments.
         fault: As ``strace -e inject`` takes it: ``error=EIO``, ``signal=KILL``.
     """
+    ended = met_by(run, home, (call.name, call.number), fault)
     log = home.with_suffix(".trace")
-    ended = _under_strace(run, log, f"trace={call.name}", f"inject={call.name}:{fault}:when={call.number}")
     met = next((each for each in _calls(log, home) if each.number == call.number), None)
     # A run that takes other steps than the traced one would meet its fault somewhere else.
     assert met, f"the run never came to {call}"
     assert met.paths == call.paths, f"met {met} where {call} was expected"
     return ended
+
+
+def met_by(run: Run, home: Path, which: tuple[str, int], fault: str) -> Ended:
+    """Let a run go that meets a fault at the how many-th call of a name, if it comes so far."""
+    name, number = which
+    return _under_strace(
+        run, home.with_suffix(".trace"), f"trace={name}", f"inject={name}:{fault}:when={number}"
+    )
 
 
 def _under_strace(run: Run, log: Path, *expressions: str) -> Ended:
@@ -99,4 +109,4 @@ def _calls(log: Path, home: Path) -> Iterator[Call]:
         if name := _NAME.match(line):
             numbers[name[0]] += 1
             shown = _VARYING.sub("", line).replace(str(home), OUTPUT)
-            yield Call(name[0], numbers[name[0]], shown)
+            yield Call(name[0], numbers[name[0]], shown, line)

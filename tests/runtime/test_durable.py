@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.errors import InputOutputError
 from pipeline.runtime.durable import durable_file, sha256_of, write_durably
+from tests.faults.cases import case
 
 
 def fail_in_the_middle(path: Path, error: BaseException) -> None:
@@ -84,6 +85,7 @@ def test_a_folder_that_cannot_sync_is_never_a_success(
         write_durably(tmp_path / "a", b"new")
 
 
+@case("Promises", "P4 durable")
 def test_file_and_folder_are_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
     monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))

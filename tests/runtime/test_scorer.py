@@ -17,6 +17,7 @@ from pipeline.runtime.bundle import MODEL, Bundle
 from pipeline.runtime.model_facts import FACTS_KEY
 from pipeline.runtime.rows import Refusal, RejectCode, Score
 from pipeline.runtime.scorer import Scorer, shortest_decimals
+from tests.faults.cases import case
 from tests.runtime.altered_models import (
     altered,
     model_with_metadata,
@@ -158,6 +159,7 @@ def test_the_shortest_decimals_are_those_that_numpy_prints() -> None:
     assert np.isnan(shortest_decimals(np.array([np.nan], np.float32)))
 
 
+@case("Process and disk", "token id −1")
 @pytest.mark.parametrize("ids", [-1, -2, -(2**31), len(WORDS) + 4, 2**31 - 1])
 def test_a_token_id_out_of_range_is_refused(ids: int) -> None:
     with pytest.raises(ValueError, match="token ids from"):
@@ -187,6 +189,7 @@ class Untouchable:
         raise AssertionError("the session was called")
 
 
+@case("Process and disk", "zero rows in a batch")
 @pytest.mark.parametrize("reviews", [[], [""], ["", "?!"]], ids=repr)
 def test_an_empty_batch_never_calls_the_session(monkeypatch: pytest.MonkeyPatch, reviews: list[str]) -> None:
     scorer = make_scorer()

@@ -16,6 +16,7 @@ from pipeline.stages.acquire import Sourcing, acquire
 from pipeline.workspace import Workspace
 from tests.corpora.test_aclimdb import FILES, write_archive
 from tests.corpora.test_imdb import write as write_imdb
+from tests.faults.cases import case
 
 QUICK = load_recipe("quick")
 
@@ -58,6 +59,7 @@ def test_a_corpus_that_was_asked_for_is_never_replaced(corpus: Any, workspace: W
     assert not list(workspace.root.rglob("*.jsonl"))
 
 
+@case("Pipeline", "a verified cached file")
 def test_a_verified_cache_needs_no_network(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace.cache.mkdir(parents=True)
     publish_as(monkeypatch, *write_imdb(workspace.cache))
@@ -65,6 +67,7 @@ def test_a_verified_cache_needs_no_network(workspace: Workspace, monkeypatch: py
     assert (report.corpus, report.provenance) == ("imdb", "verified")
 
 
+@case("Pipeline", "a cached file that rotted")
 def test_a_cache_that_rotted_is_not_used(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace.cache.mkdir(parents=True)
     archive, index = write_imdb(workspace.cache)

@@ -34,6 +34,7 @@ from pipeline.stages import check_parity, evaluate, publish, train
 from pipeline.stages.acquire import Sourcing
 from pipeline.stages.prepare import _ordered, _split
 from pipeline.workspace import Done, Workspace
+from tests.faults.cases import case
 
 NAMES = [stage.__name__ for stage in STAGES]
 WORKED = NAMES[:-1]
@@ -192,10 +193,27 @@ def planted(kind: str) -> Any:
 @pytest.mark.parametrize(
     ("kind", "gate", "says"),
     [
-        ("inverted", "not_inverted", "1 − it would be "),
-        ("collapsed", "not_collapsed", "get the same label"),
-        ("diverged", "finite", "80 of 80 scores are NaN"),
-        ("at chance", "above_chance", "has learnt nothing that helps"),
+        pytest.param(
+            "inverted",
+            "not_inverted",
+            "1 − it would be ",
+            marks=case("Pipeline", "training that ends below chance"),
+        ),
+        pytest.param(
+            "collapsed",
+            "not_collapsed",
+            "get the same label",
+            marks=case("Pipeline", "training that collapses to one class"),
+        ),
+        pytest.param(
+            "diverged", "finite", "80 of 80 scores are NaN", marks=case("Pipeline", "training that turns NaN")
+        ),
+        pytest.param(
+            "at chance",
+            "above_chance",
+            "has learnt nothing that helps",
+            marks=case("Pipeline", "training that ends at chance"),
+        ),
     ],
 )
 def test_a_network_that_must_not_ship_is_refused_and_current_stays(
@@ -216,6 +234,7 @@ def test_a_network_that_must_not_ship_is_refused_and_current_stays(
         run(workspace, recipe)
 
 
+@case("Pipeline", "training that turns NaN")
 def test_scores_that_are_no_numbers_on_validation_alone_are_refused(
     copied: tuple[Workspace, Recipe], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -301,6 +320,7 @@ def swap_two_rows(model: onnx.ModelProto) -> None:
     tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
 
 
+@case("Pipeline", "parity broken by one weight moved 1e-3")
 @pytest.mark.parametrize(
     ("change", "gate", "says"),
     [
@@ -328,11 +348,13 @@ def test_a_graph_that_is_not_the_network_is_refused_and_current_stays(
 ) -> None:
     workspace, recipe = copied
     before = os.readlink(workspace.current)
+    bundles = sorted(workspace.bundles.rglob("*"))
     shutil.rmtree(workspace.root / "runs/tiny/check_parity")
     edit_exported(change, monkeypatch)
     with pytest.raises(GateError, match=f"(?s)gate {gate}: .*{says}"):
         run(workspace, recipe)
     assert os.readlink(workspace.current) == before
+    assert sorted(workspace.bundles.rglob("*")) == bundles
 
 
 def test_the_plain_graph_is_published_where_the_lean_one_fails_its_parity(
@@ -552,6 +574,7 @@ run_chain(Workspace(Path(artifacts)), load_recipe(recipe), Sourcing())
 """
 
 
+@case("Pipeline", "kill -9 in any stage, then again")
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", NAMES)
 def test_after_a_kill_only_what_was_not_finished_runs_and_the_bundle_is_the_same(

@@ -1,0 +1,143 @@
+"""Runs into a directory that are killed at any moment, in one process or in several."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.faults.material import Material, snapshot
+from tests.faults.reading import assert_readable
+from tests.faults.starting import PATIENCE, Ended, Launcher, Run, across
+
+_KILLED, _SCORED, _FAILED, _IN_USE = -signal.SIGKILL, 3, 1, 7
+
+
+@pytest.fixture(scope="module")
+def measured(
+    launchers: list[Launcher], material: Material, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dict[str, bytes], float]:
+    """What an uninterrupted run leaves, and the seconds that it takes."""
+    out = tmp_path_factory.mktemp("many") / "out"
+    began = time.monotonic()
+    assert launchers[0].run(material.many(out), material.folder).status == _SCORED
+    return snapshot(out), time.monotonic() - began
+
+
+def test_a_run_killed_at_any_moment_is_gone_on_with(
+    launchers: list[Launcher],
+    material: Material,
+    tmp_path: Path,
+    measured: tuple[dict[str, bytes], float],
+    is_long: bool,
+    figures: list[str],
+) -> None:
+    whole, seconds = measured
+    rounds = 200 if is_long else 5
+
+    def kill(launcher: Launcher, number: int) -> int:
+        source, out, kills = random.Random(number), tmp_path / str(number), 0
+        arguments = material.many(out)
+        while kills < 2 and killed_after(
+            launcher.prepare(arguments, material.folder), seconds * source.random()
+        ):
+            assert_readable(snapshot(out), whole)
+            arguments = material.many(out, "--resume")
+            kills += 1
+        ended = launcher.run(material.many(out, "--resume"), material.folder)
+        assert (ended.status, ended.err) == (_SCORED, ""), number
+        assert snapshot(out) == whole, number
+        for path in out.iterdir():
+            path.unlink()
+        return kills
+
+    kills = Counter(across(launchers, range(rounds), kill))
+    assert kills[0] < rounds
+    spread = ", ".join(f"{kills[number]} after {number}" for number in range(3))
+    figures.append(f"killed at random moments: {rounds}/{rounds} same bytes ({spread} kills)")
+
+
+def killed_after(run: Run, seconds: float) -> bool:
+    """Kill a run after some time; tell whether it had not ended before."""
+    run.go()
+    time.sleep(seconds)
+    run.send(signal.SIGKILL)
+    ended = run.wait()
+    assert ended.status in (_KILLED, _SCORED), ended
+    return ended.status == _KILLED
+
+
+@pytest.mark.parametrize(
+    ("victim", "status"), [("parent", _KILLED), ("worker", _FAILED)], ids=["parent", "worker"]
+)
+def test_a_run_of_several_processes_is_gone_on_with(
+    launchers: list[Launcher],
+    material: Material,
+    tmp_path: Path,
+    measured: tuple[dict[str, bytes], float],
+    is_long: bool,
+    figures: list[str],
+    victim: str,
+    status: int,
+) -> None:
+    whole, seconds = measured
+    rounds = 12 if is_long else 2
+
+    def kill(launcher: Launcher, number: int) -> int:
+        out, source = tmp_path / str(number), random.Random(number)
+        run = launcher.prepare(material.many(out, "--workers", "2"), material.folder).go()
+        workers = workers_of(run)
+        time.sleep(seconds * source.random())
+        with suppress(ProcessLookupError):
+            os.kill(run.pid if victim == "parent" else source.choice(workers), signal.SIGKILL)
+        ended = run.wait()
+        assert ended.status in (status, _SCORED), ended
+        assert "Traceback" not in ended.err, ended
+        if ended.status == _FAILED:
+            assert "was ended by SIGKILL" in ended.err
+            assert "--resume" in ended.err
+        assert_readable(snapshot(out), whole)
+        again = gone_on_with(launcher, material.many(out, "--workers", "2", "--resume"), material.folder)
+        assert (again.status, again.err) == (_SCORED, ""), number
+        assert snapshot(out) == whole, number
+        wait_until_gone(workers)
+        return ended.status
+
+    statuses = Counter(across(launchers, range(rounds), kill))
+    figures.append(
+        f"killed {victim} of two workers: {rounds}/{rounds} same bytes ({statuses[status]} in time)"
+    )
+
+
+def workers_of(run: Run) -> list[int]:
+    end = time.monotonic() + PATIENCE
+    while len(workers := run.children()) < 2:
+        assert time.monotonic() < end
+        time.sleep(0.005)
+    return workers
+
+
+def gone_on_with(launcher: Launcher, arguments: Sequence[str], cwd: Path) -> Ended:
+    """Go on with a run, once what is left of the one before it has let the directory go."""
+    end = time.monotonic() + PATIENCE
+    while (ended := launcher.run(arguments, cwd)).status == _IN_USE:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return ended
+
+
+def wait_until_gone(pids: Sequence[int]) -> None:
+    """See to it that no worker outlives its run; one that is being ended may take a moment."""
+    end = time.monotonic() + PATIENCE
+    for pid in pids:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            while b"part_worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                assert time.monotonic() < end
+                time.sleep(0.01)
