@@ -234,13 +234,13 @@ def test_a_finished_directory_is_marked_last(folder: OutputFolder, monkeypatch: 
         replace(old, new)
 
     monkeypatch.setattr(os, "replace", note)
-    before = folder.is_finished
-    folder.finish([b"one\n", b"two\n"], {"parts": 2})
+    before, page = folder.is_finished, Summary().to_record() | {"parts": 2}
+    folder.finish([b"one\n", b"two\n"], page)
     assert made == [REJECTS, SUMMARY, SUCCESS]
     assert (before, folder.is_finished) == (False, True)
     assert (folder.path / REJECTS).read_bytes() == b"one\ntwo\n"
-    assert folder.read_summary() == {"parts": 2}
-    assert (folder.path / SUMMARY).read_bytes() == json_page({"parts": 2})
+    assert folder.read_summary() == page
+    assert (folder.path / SUMMARY).read_bytes() == json_page(page)
     for _ in range(2):
         folder.unfinish()
         assert not (folder.path / SUCCESS).exists()
