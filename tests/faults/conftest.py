@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -108,3 +109,14 @@ def output_calls(reference: tuple[dict[str, bytes], list[Call]]) -> list[Call]:
     if reason := why_not_traced():
         pytest.skip(reason)
     return reference[1]
+
+
+@pytest.fixture(scope="session")
+def measured(
+    launchers: list[Launcher], material: Material, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dict[str, bytes], float]:
+    """What an uninterrupted run leaves, and the seconds that it takes."""
+    out = tmp_path_factory.mktemp("many") / "out"
+    began = time.monotonic()
+    assert launchers[0].run(material.many(out), material.folder).status == 3
+    return snapshot(out), time.monotonic() - began
