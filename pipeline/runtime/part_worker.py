@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import queue
-import signal
 import sys
 import threading
 from pathlib import Path
@@ -28,8 +27,6 @@ from pipeline.runtime.summary import Summary
 def main(arguments: list[str]) -> int:
     """Serve until standard input ends: directory, lock's descriptor, bundle, digest, threads."""
     path, lock, bundle, digest, threads = arguments
-    # A terminal's Ctrl-C reaches every process; the one that started this decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         folder = OutputFolder(Path(path), int(lock))
         record = folder.read_plan()

@@ -49,7 +49,11 @@ class Workers:
         self._idle: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()
         self._processes = [
             subprocess.Popen(  # noqa: S603  # This program itself.
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[folder.lock]
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                pass_fds=[folder.lock],
+                process_group=0,  # A terminal's Ctrl-C is for this process, which then ends them.
             )
             for _ in range(count)
         ]

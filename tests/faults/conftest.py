@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -142,3 +143,14 @@ def resenha(
         return ran
 
     return call
+
+
+@pytest.fixture(scope="session")
+def measured(
+    launchers: list[Launcher], material: Material, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dict[str, bytes], float]:
+    """What an uninterrupted run leaves, and the seconds that it takes."""
+    out = tmp_path_factory.mktemp("many") / "out"
+    began = time.monotonic()
+    assert launchers[0].run(material.many(out), material.folder).status == 3
+    return snapshot(out), time.monotonic() - began

@@ -24,11 +24,13 @@ _NEEDED = (
     "pipeline.runtime.sources",
     "difflib",
 )
-_PR_SET_PTRACER, _ANY = 0x59616D61, -1
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG, _PR_SET_PTRACER, _ANY = 1, 0x59616D61, -1
 
 
 def serve() -> None:
     """Start one run after the other until standard input ends."""
+    _end_with_parent()
     for name in _NEEDED:
         import_module(name)
     # A fork has no other threads, and what waits for one would wait for ever.
@@ -57,8 +59,14 @@ def _stand_still(request: dict[str, Any]) -> None:
         os.dup2(opened, descriptor)
         os.close(opened)
     # Some systems let only an ancestor trace a process, unless it says otherwise.
-    ctypes.CDLL(None).prctl(_PR_SET_PTRACER, _ANY, 0, 0, 0)
+    _LIBC.prctl(_PR_SET_PTRACER, _ANY, 0, 0, 0)
+    _end_with_parent()
     os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _end_with_parent() -> None:
+    """Leave nothing behind that stands still for ever, however the tests end."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def _say(number: int) -> None:

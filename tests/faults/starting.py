@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -151,3 +152,35 @@ def across(
 
     with ThreadPoolExecutor(len(launchers)) as pool:
         return list(pool.map(do, items))
+
+
+def workers_of(run: Run) -> list[int]:
+    """Give the process ids of a run's workers, once it has started two."""
+    wait_for(lambda: len(run.children()) == 2)
+    return run.children()
+
+
+def wait_until_gone(pids: Sequence[int]) -> None:
+    """See to it that no worker outlives its run; one that is being ended may take a moment."""
+    wait_for(lambda: not any(map(_is_worker, pids)))
+
+
+def _is_worker(pid: int) -> bool:
+    try:
+        return b"part_worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until something has come about.
+
+    Raises:
+        TimeoutError: If it does not.
+    """
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > end:
+            msg = f"not so after {PATIENCE:.0f} s"
+            raise TimeoutError(msg)
+        time.sleep(0.005)

@@ -40,8 +40,9 @@ def check_order(calls: Sequence[Call], names: Collection[str] = ()) -> None:
             contents.discard(paths[0])
             names = {each for each in names if str(PurePath(each).parent) != paths[0]}
         elif call.name == "rename":
-            check_rename(*paths, contents, names)
-            names.add(paths[1])
+            source, target = paths
+            check_rename(source, target, contents, names)
+            names.add(target)
     if names:
         msg = f"the run ended before the names {sorted(names)} were synced"
         raise LosesPower(msg)

@@ -15,20 +15,9 @@ import pytest
 
 from tests.faults.material import Material, snapshot
 from tests.faults.reading import assert_readable
-from tests.faults.starting import PATIENCE, Ended, Launcher, Run, across
+from tests.faults.starting import PATIENCE, Ended, Launcher, Run, across, wait_until_gone, workers_of
 
 _KILLED, _SCORED, _FAILED, _IN_USE = -signal.SIGKILL, 3, 1, 7
-
-
-@pytest.fixture(scope="module")
-def measured(
-    launchers: list[Launcher], material: Material, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[dict[str, bytes], float]:
-    """What an uninterrupted run leaves, and the seconds that it takes."""
-    out = tmp_path_factory.mktemp("many") / "out"
-    began = time.monotonic()
-    assert launchers[0].run(material.many(out), material.folder).status == _SCORED
-    return snapshot(out), time.monotonic() - began
 
 
 def test_a_run_killed_at_any_moment_is_gone_on_with(
@@ -116,14 +105,6 @@ def test_a_run_of_several_processes_is_gone_on_with(
     )
 
 
-def workers_of(run: Run) -> list[int]:
-    end = time.monotonic() + PATIENCE
-    while len(workers := run.children()) < 2:
-        assert time.monotonic() < end
-        time.sleep(0.005)
-    return workers
-
-
 def gone_on_with(launcher: Launcher, arguments: Sequence[str], cwd: Path) -> Ended:
     """Go on with a run, once what is left of the one before it has let the directory go."""
     end = time.monotonic() + PATIENCE
@@ -131,13 +112,3 @@ def gone_on_with(launcher: Launcher, arguments: Sequence[str], cwd: Path) -> End
         assert time.monotonic() < end
         time.sleep(0.05)
     return ended
-
-
-def wait_until_gone(pids: Sequence[int]) -> None:
-    """See to it that no worker outlives its run; one that is being ended may take a moment."""
-    end = time.monotonic() + PATIENCE
-    for pid in pids:
-        with suppress(FileNotFoundError, ProcessLookupError):
-            while b"part_worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                assert time.monotonic() < end
-                time.sleep(0.01)
