@@ -15,6 +15,7 @@ import pytest
 
 from pipeline.errors import ResenhaError
 from tests.faults.cases import CASES
+from tests.faults.command import TELLING
 
 _SEEN_WIDTH = 110
 _ORDER = ("FAILED", "passed", "NOT RUN")
@@ -60,9 +61,10 @@ def pytest_runtest_makereport(
     report = yield
     if report.when != "call" and report.passed:
         return report
-    properties = dict(item.user_properties)
+    told = [str(value) for name, value in item.user_properties if name == "seen" and value]
     message = item.stash.get(_MESSAGE, "")
-    seen = str(properties.get("seen") or (f"resenha: {message}" if message else ""))
+    # A test may call the command several times; what went wrong tells most.
+    seen = next((each for each in told if TELLING.match(each)), None) or (told[-1] if told else message)
     outcome = {"passed": "passed", "failed": "FAILED"}.get(report.outcome, "NOT RUN")
     for mark in item.iter_markers("case"):
         _held[mark.args].append(Held(item.nodeid.removeprefix("tests/"), outcome, _shortened(seen)))
@@ -70,7 +72,7 @@ def pytest_runtest_makereport(
 
 
 def _shortened(seen: str) -> str:
-    line = _FOLDERS.sub("", seen.partition("\n")[0])
+    line = " ".join(_FOLDERS.sub("", seen).split())
     return line if len(line) <= _SEEN_WIDTH else f"{line[: _SEEN_WIDTH - 1]}…"
 
 

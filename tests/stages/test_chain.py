@@ -578,7 +578,7 @@ run_chain(Workspace(Path(artifacts)), load_recipe(recipe), Sourcing())
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", NAMES)
 def test_after_a_kill_only_what_was_not_finished_runs_and_the_bundle_is_the_same(
-    stage: str, finished: tuple[Path, Recipe], workspace: Workspace, tmp_path: Path
+    stage: str, finished: tuple[Path, Recipe], workspace: Workspace, tmp_path: Path, record_property: Any
 ) -> None:
     from tests.conftest import TINY_RECIPE, write_tiny_corpus
 
@@ -589,6 +589,7 @@ def test_after_a_kill_only_what_was_not_finished_runs_and_the_bundle_is_the_same
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     assert not workspace.current.exists()
     outcome = run(workspace, finished[1])
+    record_property("seen", f"done again: {', '.join(done_again(outcome)) or 'nothing'}")
     assert done_again(outcome) == WORKED[NAMES.index(stage) :]
     assert outcome.published.digest == read_manifest(finished[0] / "current").digest
     assert not list(workspace.root.rglob("*.tmp"))
