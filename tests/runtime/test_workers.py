@@ -96,7 +96,7 @@ def test_a_worker_that_is_killed_ends_the_run_with_a_remedy(run: FolderRun, fold
 
 def test_workers_hold_the_directory_and_end_with_who_started_them(run: FolderRun, tmp_path: Path) -> None:
     script = f"""
-import sys, time
+import os, signal, time
 from pathlib import Path
 from pipeline.runtime.output_folder import claim_folder
 from pipeline.runtime.workers import Workers
@@ -104,14 +104,14 @@ from pipeline.runtime.monitor import Monitor
 with claim_folder(Path({str(tmp_path / "out")!r})) as folder:
     workers = Workers(folder, (Path("x"), "y"), count=1, threads=1, monitor=Monitor())
     for process in workers._processes:
+        # At once, before it can find that it has nothing to do.
+        os.kill(process.pid, signal.SIGSTOP)
         print(process.pid, flush=True)
     time.sleep(60)
 """
-    # The worker is told to wait by being stopped before it can end.
     parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     worker = int(parent.stdout.readline())
-    os.kill(worker, signal.SIGSTOP)
     parent.kill()
     parent.wait()
     parent.stdout.close()
