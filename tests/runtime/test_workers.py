@@ -109,7 +109,10 @@ with claim_folder(Path({str(tmp_path / "out")!r})) as folder:
         print(process.pid, flush=True)
     time.sleep(60)
 """
-    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    # In a session of its own: the kernel hangs up on stopped processes that lose their group's last tie.
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
     assert parent.stdout is not None
     worker = int(parent.stdout.readline())
     parent.kill()
