@@ -235,7 +235,7 @@ def test_whichever_sync_fails_it_is_told_and_the_run_can_be_made_again(
         def fail(descriptor: int) -> None:
             nonlocal left
             left -= 1
-            if left < 0:
+            if left == -1:
                 raise OSError(5, "Input/output error")
             fsync(descriptor)
 
