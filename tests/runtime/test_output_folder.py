@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import InputOutputError, OutputInUse, PlanError
 from pipeline.runtime.durable import temporary_name
+from pipeline.runtime.ledgers import Ledger
 from pipeline.runtime.listing import InputFile
 from pipeline.runtime.output_folder import (
     INPUTS,
@@ -22,7 +23,6 @@ from pipeline.runtime.output_folder import (
     REJECTS,
     SUCCESS,
     SUMMARY,
-    Ledger,
     OutputFolder,
     claim_folder,
     json_page,
