@@ -158,7 +158,7 @@ def test_letters_are_what_the_text_rule_says(
 ) -> None:
     """Lower case, and nothing else: no two ways to write a word are made one."""
     make_bundle(tmp_path / "letters", model=make_model(words=(CAFE, "it’s", "ｇｏｏｄ", "film")))
-    ran = resenha("-", model=tmp_path / "letters", stdin=f"{text} film\n".encode())
+    ran = resenha("-", model=tmp_path / "letters", stdin=f"{text} FILM\n".encode())
     assert [record["unknown_share"] for record in ran.records] == [unknown / 2]
 
 
