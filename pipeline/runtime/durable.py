@@ -67,11 +67,11 @@ def is_temporary(name: str) -> bool:
 class Draft:
     """A file under a temporary name, until it is published under its final one."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, temporary: Path) -> None:
         self.path = path
-        self._temporary = temporary_name(path.parent)
+        self._temporary = temporary
         with _named(path):
-            self.stream: BinaryIO = io.BufferedWriter(_NamedFile(self._temporary, path))
+            self.stream: BinaryIO = io.BufferedWriter(_NamedFile(temporary, path))
 
     def publish(self, *, overwrite: bool = True) -> None:
         """Sync the content and give it its final name; to sync the folder is left to the caller."""
@@ -84,22 +84,22 @@ class Draft:
             else:
                 _publish_new(self._temporary, self.path)
 
-    def discard(self) -> None:
-        """Remove what was not published."""
-        with suppress(OSError, InputOutputError):
-            self.stream.close()
-        with suppress(OSError):
-            self._temporary.unlink(missing_ok=True)
-
 
 @contextmanager
 def draft(path: Path) -> Iterator[Draft]:
     """Give a draft that is gone after the block, unless it was published."""
-    drafted = Draft(path)
+    temporary = temporary_name(path.parent)
     try:
-        yield drafted
+        drafted = Draft(path, temporary)
+        try:
+            yield drafted
+        finally:
+            with suppress(OSError, InputOutputError):
+                drafted.stream.close()
     finally:
-        drafted.discard()
+        # Also where a signal came between the making of the file and what follows it.
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pipeline.errors import InputOutputError, PlanError, UsageError
-from pipeline.runtime.output_folder import SUMMARY, Ledger, OutputFolder
+from pipeline.runtime.ledgers import Ledger
+from pipeline.runtime.output_folder import SUMMARY, OutputFolder
 from pipeline.runtime.plan import Plan, Shard
 from pipeline.runtime.reading import Place
 from pipeline.runtime.rows import printable

@@ -20,14 +20,13 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from pipeline.errors import InputOutputError, OutputInUse, PlanError
 from pipeline.runtime.durable import draft, durable_file, is_temporary, sync_folder, write_durably
-from pipeline.runtime.plan import Plan, PlannedFile, digest_of
-from pipeline.runtime.reading import Place
+from pipeline.runtime.ledgers import Ledger, read_ledger
+from pipeline.runtime.plan import Plan, PlannedFile
 from pipeline.runtime.rows import printable
 from pipeline.runtime.summary import Summary
 
@@ -37,55 +36,6 @@ PLAN, INPUTS, REJECTS, SUMMARY, SUCCESS = (
 _OURS = re.compile(
     r"_?part-[0-9]{5,}\.(jsonl|csv|parquet)|_plan\.json|_inputs\.jsonl|rejects\.jsonl|_summary\.json|_SUCCESS"
 )
-_MAX_LEDGER_LINE = 1 << 16
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """What the last line of a part's ledger says."""
-
-    start: Place
-    end: Place
-    """Where the part after it begins."""
-    size: int
-    """Bytes of the part."""
-    sha256: str
-    """Of the part."""
-    summary: Summary
-
-    def to_line(self) -> bytes:
-        """Give a line of JSON."""
-        record = {
-            "start": asdict(self.start),
-            "end": asdict(self.end),
-            "size": self.size,
-            "sha256": self.sha256,
-            "summary": self.summary.to_record(),
-        }
-        return (json.dumps(record | {"digest": digest_of(record)}) + "\n").encode()
-
-    @classmethod
-    def from_line(cls, line: bytes) -> Ledger:
-        """Read what ``to_line`` gave.
-
-        Raises:
-            ValueError: If it is something else.
-        """
-        try:
-            record = json.loads(line)
-            if record["digest"] != digest_of(record):
-                msg = "it was changed after it was written"
-                raise ValueError(msg)
-            return cls(
-                Place(**record["start"]),
-                Place(**record["end"]),
-                record["size"],
-                record["sha256"],
-                Summary.from_record(record["summary"]),
-            )
-        except (KeyError, TypeError, AttributeError, RecursionError) as error:
-            msg = f"not the last line of a ledger: {error}"
-            raise ValueError(msg) from error
 
 
 class OutputFolder:
@@ -190,7 +140,7 @@ class OutputFolder:
         """Give the ledger of a part that is published whole, by its size; None where it is not."""
         try:
             size = self.part_path(number, suffix).stat().st_size
-            ledger = Ledger.from_line(_last_line(self.ledger_path(number)))
+            ledger = read_ledger(self.ledger_path(number))
         except FileNotFoundError:
             return None
         except OSError as error:  # Before ValueError: what cannot seek any more is both.
@@ -340,14 +290,6 @@ def _lock(descriptor: int, path: Path) -> None:
             raise OutputInUse(in_use) from error
         msg = f"{printable(str(path))} cannot be locked: {error.strerror}; name a directory on a local disk"
         raise InputOutputError(msg) from error
-
-
-def _last_line(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        size = stream.seek(0, os.SEEK_END)
-        stream.seek(max(0, size - _MAX_LEDGER_LINE))
-        *_, line = stream.read().splitlines() or [b""]
-        return line
 
 
 def json_page(record: dict[str, Any]) -> bytes:

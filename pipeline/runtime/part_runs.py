@@ -12,7 +12,8 @@ from typing import Any, BinaryIO
 from pipeline.errors import PlanError
 from pipeline.runtime.durable import draft
 from pipeline.runtime.jobs import score_rows
-from pipeline.runtime.output_folder import Ledger, OutputFolder
+from pipeline.runtime.ledgers import Ledger
+from pipeline.runtime.output_folder import OutputFolder
 from pipeline.runtime.plan import Plan, PlannedFile
 from pipeline.runtime.reading import Place, ReadTally
 from pipeline.runtime.rows import Reject, Row

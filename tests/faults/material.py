@@ -25,17 +25,19 @@ class Material:
     folder: Path
     """Where the command is to be called: inputs are named from there."""
 
-    def arguments(self, output: Path, *more: str, part_rows: int = 9, inputs: str = "") -> list[str]:
-        """Give the arguments of a run into a directory that does the same steps each time."""
-        named = inputs.split() or ["quoted.csv", "lines.jsonl.gz", "folder"]
-        return [
-            *("score", "--bundle", str(self.bundle), *named, "-o", f"{output}/"),
-            *("--part-rows", str(part_rows), "--threads", "1", "-q", *more),
-        ]
+    def command(self, *more: str, inputs: str = "quoted.csv lines.jsonl.gz folder") -> list[str]:
+        """Give the arguments of a run that does the same steps each time."""
+        bundle = ("--bundle", str(self.bundle))
+        return ["score", *bundle, *inputs.split(), "--threads", "1", "-q", *more]
+
+    def arguments(self, output: Path, *more: str, part_rows: int = 9) -> list[str]:
+        """Give the arguments of a run into a directory, in four parts."""
+        return self.command("-o", f"{output}/", "--part-rows", str(part_rows), *more)
 
     def many(self, output: Path, *more: str) -> list[str]:
         """Give the arguments of a run that takes about half a second, in 30 parts."""
-        return self.arguments(output, *more, part_rows=MANY // 30, inputs="many.csv many.jsonl.gz")
+        into = ("-o", f"{output}/", "--part-rows", str(MANY // 30))
+        return self.command(*into, *more, inputs="many.csv many.jsonl.gz")
 
 
 def make_material(folder: Path) -> Material:

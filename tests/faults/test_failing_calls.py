@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.runtime.durable import is_temporary
-from tests.faults.cases import case
+from tests.faults.harmless import is_harmless
 from tests.faults.material import Material, snapshot
 from tests.faults.reading import assert_readable
 from tests.faults.starting import Launcher, across
@@ -17,27 +17,7 @@ from tests.faults.tracing import OUTPUT, Call, faulty
 _FAULTS = ("EIO", "ENOSPC")
 _FAILED, _SCORED = 6, 3
 
-HARMLESS = (
-    # What was written is published by now and has no temporary name any more.
-    ("unlink", r"\.tmp$"),
-    ("rmdir", "out$"),
-    # Python asks only to choose the size of a buffer, or to find out that a file is no terminal.
-    ("newfstatat", r"out/(\.tmp|_inputs\.jsonl|_part-[0-9]+\.jsonl)$"),
-    ("ioctl", "jsonl$"),
-    ("lseek", r"(\.tmp|jsonl)$"),
-    # Names were listed, or the lock is let go: nothing that was written waits for it.
-    ("close", "out$"),
-    # What the output's path resolves to is asked for only to compare it with the inputs'.
-    ("newfstatat", f"{OUTPUT}(/out)?$"),
-)
-"""Calls whose failure may leave a run as good as without it; all others have to end it."""
 
-
-@case("Exit statuses", "6")
-@case("Process and disk", "a failing fsync")
-@case("Process and disk", "disk full on a part")
-@case("Process and disk", "disk full on the rejects")
-@case("Process and disk", "disk full on the summary")
 def test_a_failing_call_is_told_and_the_run_gone_on_with(
     launchers: list[Launcher],
     material: Material,
@@ -80,10 +60,6 @@ def test_a_failing_call_is_told_and_the_run_gone_on_with(
         f"calls on the output that fail: {len(chosen)}/{len(cases)} told, gone on with to the same bytes"
     )
     figures.extend(table(chosen, statuses))
-
-
-def is_harmless(call: Call) -> bool:
-    return any(call.name == name and re.search(path, call.paths[-1]) for name, path in HARMLESS)
 
 
 def some_of_each_kind(cases: Sequence[tuple[Call, str]]) -> list[tuple[Call, str]]:

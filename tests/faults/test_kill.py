@@ -67,7 +67,7 @@ def test_a_run_killed_twice_is_gone_on_with(
         out = kill_at(launcher, material, tmp_path, call)
         again = launcher.prepare(material.arguments(out, "--resume"), material.folder)
         # Every rename is one of the output: there is nothing else that a run renames.
-        status = met_by(again, out.parent, ("rename", 1 + number % 4), "signal=KILL").status
+        status = met_by(again, tmp_path / f"{number}.trace", ("rename", 1 + number % 4), "signal=KILL").status
         assert status in (KILLED, _SCORED)
         assert_readable(snapshot(out), whole)
         ended = launcher.run(material.arguments(out, "--resume"), material.folder)
@@ -101,7 +101,7 @@ def test_starting_anew_that_is_killed_mixes_nothing(
         shutil.copytree(tmp_path / "old", out)
         anew = material.arguments(out, "--overwrite")
         run = launcher.prepare(anew, material.folder)
-        assert met_by(run, home, ("unlink", number), "signal=KILL").status == KILLED
+        assert met_by(run, tmp_path / f"{number}.trace", ("unlink", number), "signal=KILL").status == KILLED
         found = snapshot(out)
         assert number == 1 or "_SUCCESS" not in found
         assert_readable(found, before)

@@ -20,6 +20,7 @@ from pipeline.runtime.durable import is_temporary
 from tests.faults.material import Material, snapshot
 from tests.faults.reading import assert_readable
 from tests.faults.starting import Ended, Launcher, Run, across, wait_for, wait_until_gone, workers_of
+from tests.faults.tracing import Call, faulty
 from tests.runtime.altered_models import altered
 from tests.stand_ins import make_bundle
 
@@ -27,6 +28,36 @@ _SCORED = 3
 _STATUS = {signal.SIGTERM: 143, signal.SIGINT: 130}
 _LONGEST = 2.0
 """Seconds to the end of a run that is asked to stop."""
+
+
+def test_a_run_asked_to_stop_at_any_call_leaves_nothing_half_written(
+    launchers: list[Launcher],
+    material: Material,
+    tmp_path: Path,
+    whole: dict[str, bytes],
+    output_calls: list[Call],
+    is_long: bool,
+    figures: list[str],
+) -> None:
+    chosen = output_calls if is_long else output_calls[4::32]
+
+    def stop(launcher: Launcher, call: Call) -> int:
+        home = tmp_path / f"{call.name}-{call.number}"
+        home.mkdir()
+        arguments = material.arguments(home / "out")
+        ended = faulty(launcher.prepare(arguments, material.folder), home, call, "signal=TERM")
+        assert ended.status in (_STATUS[signal.SIGTERM], _SCORED), (call, ended)
+        assert_stopped(ended, home / "out", whole)
+        again = launcher.run([*arguments, "--resume"], material.folder)
+        assert (again.status, again.err) == (_SCORED, ""), call
+        assert snapshot(home / "out") == whole, call
+        return ended.status
+
+    statuses = Counter(across(launchers, chosen, stop))
+    figures.append(
+        f"SIGTERM at a call on the output: {len(chosen)}/{len(output_calls)} with no file half-written, "
+        f"{statuses[_SCORED]} of them had all done"
+    )
 
 
 @pytest.mark.parametrize("number", _STATUS, ids=["TERM", "INT"])
@@ -42,7 +73,7 @@ def test_a_run_that_is_asked_to_stop_can_be_gone_on_with(
     workers: int,
 ) -> None:
     whole, seconds = measured
-    rounds = 20 if is_long else 2
+    rounds = 12 if is_long else 2
 
     def stop(launcher: Launcher, count: int) -> tuple[int, float]:
         out, delay = tmp_path / str(count), seconds * random.Random(count).random()

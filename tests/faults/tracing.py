@@ -51,19 +51,20 @@ def why_not_traced() -> str | None:
     return f"strace cannot trace here: {tried.stderr.strip()}" if tried.returncode else None
 
 
-def traced(run: Run, home: Path) -> tuple[Ended, list[Call]]:
+def traced(run: Run, home: Path, *, log: Path | None = None) -> tuple[Ended, list[Call]]:
     """Let a run go, and give its end with the calls that name its output, or anything in it.
 
     Args:
         run: Stands still.
         home: Folder around the output, and around nothing else.
+        log: Takes the trace; beside the folder where None.
     """
-    log = home.with_suffix(".trace")
+    log = log or home.with_suffix(".trace")
     ended = _under_strace(run, log, "trace=%file,%desc")
     return ended, [call for call in _calls(log, home) if call.paths]
 
 
-def faulty(run: Run, home: Path, call: Call, fault: str) -> Ended:
+def faulty(run: Run, home: Path, call: Call, fault: str, *, log: Path | None = None) -> Ended:
     """Let a run go that meets a fault at one call.
 
     Args:
@@ -71,9 +72,10 @@ def faulty(run: Run, home: Path, call: Call, fault: str) -> Ended:
         home: Folder around the output.
         call: From a trace of a run with the same arguments.
         fault: As ``strace -e inject`` takes it: ``error=EIO``, ``signal=KILL``.
+        log: Takes the trace; beside the folder where None.
     """
-    ended = met_by(run, home, (call.name, call.number), fault)
-    log = home.with_suffix(".trace")
+    log = log or home.with_suffix(".trace")
+    ended = met_by(run, log, (call.name, call.number), fault)
     met = next((each for each in _calls(log, home) if each.number == call.number), None)
     # A run that takes other steps than the traced one would meet its fault somewhere else.
     assert met, f"the run never came to {call}"
@@ -81,12 +83,10 @@ def faulty(run: Run, home: Path, call: Call, fault: str) -> Ended:
     return ended
 
 
-def met_by(run: Run, home: Path, which: tuple[str, int], fault: str) -> Ended:
+def met_by(run: Run, log: Path, which: tuple[str, int], fault: str) -> Ended:
     """Let a run go that meets a fault at the how many-th call of a name, if it comes so far."""
     name, number = which
-    return _under_strace(
-        run, home.with_suffix(".trace"), f"trace={name}", f"inject={name}:{fault}:when={number}"
-    )
+    return _under_strace(run, log, f"trace={name}", f"inject={name}:{fault}:when={number}")
 
 
 def _under_strace(run: Run, log: Path, *expressions: str) -> Ended:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import InputOutputError, OutputInUse, PlanError
 from pipeline.runtime.durable import temporary_name
+from pipeline.runtime.ledgers import Ledger
 from pipeline.runtime.listing import InputFile
 from pipeline.runtime.output_folder import (
     INPUTS,
@@ -22,7 +23,6 @@ from pipeline.runtime.output_folder import (
     REJECTS,
     SUCCESS,
     SUMMARY,
-    Ledger,
     OutputFolder,
     claim_folder,
     json_page,
@@ -40,8 +40,6 @@ PLANNED = Plan(
     inputs=InputTotals(1, 4, "00"),
 )
 LEDGER = Ledger(Place(), Place(1, 2, 3, 4), 5, "ab" * 32, Summary(blank_lines=6))
-COUNTS = st.integers(0, 1 << 62)
-PLACES = st.builds(Place, COUNTS, COUNTS, COUNTS, COUNTS)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.floats() | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
@@ -63,43 +61,7 @@ def publish(folder: OutputFolder, number: int = 0, size: int = 5, rejects: bytes
     folder.part_path(number, "jsonl").write_bytes(b"x" * size)
 
 
-# Ledgers
-
-
-@given(PLACES, PLACES, COUNTS, st.text("0123456789abcdef", min_size=64, max_size=64))
-def test_a_ledger_comes_back_from_its_line(start: Place, end: Place, size: int, sha256: str) -> None:
-    ledger = Ledger(start, end, size, sha256, Summary(blank_lines=size))
-    line = ledger.to_line()
-    assert line.count(b"\n") == 1
-    assert Ledger.from_line(line) == ledger
-
-
-@given(ANY_BYTES)
-@example(b"[" * 50_000)
-@example(b'{"start": {}, "end": {"file": 0, "more": 1}}')
-def test_a_line_of_anything_else_is_refused(line: bytes) -> None:
-    with pytest.raises(ValueError, match=r"\w"):
-        Ledger.from_line(line)
-
-
-@given(key=st.sampled_from(["start", "end", "size", "sha256", "summary", "digest"]), value=JSON)
-def test_a_ledger_with_anything_else_in_a_place_is_refused(key: str, value: Any) -> None:
-    record = json.loads(LEDGER.to_line())
-    if value != record[key]:
-        with pytest.raises(ValueError, match=r"\w"):
-            Ledger.from_line(json.dumps(record | {key: value}).encode())
-
-
-def test_every_byte_of_a_ledger_counts() -> None:
-    line = LEDGER.to_line()
-    for place in range(len(line) - 1):
-        changed = bytearray(line)
-        changed[place] ^= 1
-        try:
-            found = Ledger.from_line(bytes(changed))
-        except ValueError:
-            continue
-        assert found == LEDGER  # A blank that became another one, say.
+# Parts
 
 
 def test_a_part_is_published_with_its_ledger(folder: OutputFolder) -> None:

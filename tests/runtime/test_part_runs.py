@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from pipeline.errors import InputOutputError, PlanError, TooManyRejects
 from pipeline.runtime.bundle import MODEL, Bundle
+from pipeline.runtime.ledgers import Ledger
 from pipeline.runtime.listing import InputFile
 from pipeline.runtime.monitor import Monitor, RejectLimit
-from pipeline.runtime.output_folder import Ledger, OutputFolder
+from pipeline.runtime.output_folder import OutputFolder
 from pipeline.runtime.part_runs import PartReader, add_up, score_part
 from pipeline.runtime.plan import (
     BATCH_SHARES,

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,34 +92,20 @@ def test_a_worker_that_is_killed_ends_the_run_with_a_remedy(run: FolderRun, fold
 
 
 def test_workers_hold_the_directory_and_end_with_who_started_them(run: FolderRun, tmp_path: Path) -> None:
-    script = f"""
-import sys, time
-from pathlib import Path
-from pipeline.runtime.output_folder import claim_folder
-from pipeline.runtime.workers import Workers
-from pipeline.runtime.monitor import Monitor
-with claim_folder(Path({str(tmp_path / "out")!r})) as folder:
-    workers = Workers(folder, (Path("x"), "y"), count=1, threads=1, monitor=Monitor())
-    for process in workers._processes:
-        print(process.pid, flush=True)
-    time.sleep(60)
-"""
-    # The worker is told to wait by being stopped before it can end.
-    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
-    assert parent.stdout is not None
-    worker = int(parent.stdout.readline())
-    os.kill(worker, signal.SIGSTOP)
-    parent.kill()
-    parent.wait()
-    parent.stdout.close()
-    with pytest.raises(OutputInUse), claim_folder(tmp_path / "out"):
-        pass
-    os.kill(worker, signal.SIGCONT)
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            with claim_folder(tmp_path / "out"):
-                return
-        except OutputInUse:
-            time.sleep(0.05)
-    pytest.fail("the worker has outlived the process that started it")
+    claimed = claim_folder(tmp_path / "out")
+    folder = claimed.__enter__()
+    prepare(folder, run)
+    with Workers(
+        folder, (run.bundle, run.plan.bundle["digest"]), count=1, threads=1, monitor=Monitor()
+    ) as workers:
+        # What the kernel does first where the process that started them is killed.
+        claimed.__exit__(None, None, None)
+        with pytest.raises(OutputInUse), claim_folder(tmp_path / "out"):
+            pass
+        [process] = workers._processes
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(30) == 0
+        with claim_folder(tmp_path / "out"):
+            pass
+        process.stdin = None
