@@ -189,7 +189,7 @@ def test_memory_does_not_grow_with_rows(
         assert ran.status == 3
         return found
 
-    few, many = peak(40_000), peak(5_000_000 if is_long else 120_000)
+    few, many = peak(40_000), peak(2_000_000 if is_long else 120_000)
     record_property("seen", f"peak of {many >> 20:,} MiB, with few rows {few >> 20:,} MiB")
     assert many - few < 24 << 20
 
