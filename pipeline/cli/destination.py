@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -151,13 +151,26 @@ def refuse_inputs_as_outputs(inputs: Inputs, destination: Destination) -> None:
 
 
 @contextmanager
-def standard_output() -> Iterator[BinaryIO]:
-    """Give standard output's bytes; a failure names it, but a reader that left is no failure."""
+def standard_output() -> Iterator[Any]:
+    """Give what takes standard output's bytes, and leaves whole lines of them whatever stops the run.
+
+    A failure names standard output, but a reader that left is no failure.
+    """
+    from pipeline.cli.whole_lines import WholeLines
+
     if sys.stdout is None:
         msg = "standard output is closed; name a file with -o"
         raise InputOutputError(msg)
     try:
+        descriptor = sys.stdout.fileno()
+    except OSError:
+        # Whoever calls this from Python may have put something in its place.
         yield sys.stdout.buffer
+        return
+    try:
+        lines = WholeLines(descriptor)
+        yield lines
+        lines.finish()
     except BrokenPipeError:
         raise
     except OSError as error:
