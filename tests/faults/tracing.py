@@ -15,6 +15,7 @@ from tests.faults.starting import Ended, Run
 
 OUTPUT = "OUT"
 """Stands for the folder around a run's output wherever a call is shown."""
+_WITHOUT_EFFECT = ("newfstatat", "lseek", "ioctl", "read", "getdents64")
 _NAME = re.compile(r"[a-z0-9_]+(?=\()")
 _PATH = re.compile(OUTPUT + r'[^">]*')
 _VARYING = re.compile(r"\.resenha-[0-9a-f]+|0x[0-9a-f]+|\{st_[^}]*\}|(?<=AT_FDCWD)<[^>]*>| +(?= = )")
@@ -31,6 +32,11 @@ class Call:
     """As ``strace`` shows it, without what differs from run to run."""
     line: str = field(compare=False)
     """As ``strace`` shows it."""
+
+    @property
+    def has_effect(self) -> bool:
+        """Whether it can change what is there, or make sure of it."""
+        return self.name not in _WITHOUT_EFFECT
 
     @property
     def paths(self) -> list[str]:
