@@ -187,6 +187,11 @@ def _float32(value: float) -> Any:
     return np.float32(value)
 
 
+def content_of(folder: Path) -> dict[str, bytes]:
+    """What every file of a folder holds."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
 def names_below(folder: Path) -> set[str]:
     """Every file below a folder, by its path from there."""
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}

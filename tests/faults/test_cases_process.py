@@ -1,8 +1,7 @@
-"""Processes that are stopped and disks that fail; the sweep over every step stands beside this."""
+"""Processes that are stopped, and what the network must never be given; sweeps over every step stand beside."""
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import time
@@ -14,7 +13,7 @@ import pytest
 
 from pipeline.runtime import scorer as scorer_module
 from tests.faults.cases import case
-from tests.faults.command import PATIENCE, Resenha, command, names_below, read_folder, run_process
+from tests.faults.command import PATIENCE, Resenha, command, content_of, names_below, read_folder, run_process
 
 Record = Callable[[str, object], None]
 IN_PARTS = ["a.csv", "-o", "o/", "--part-rows", "30", "-q"]
@@ -43,7 +42,6 @@ def score_slowly(self, ids):
     return score_ids(self, ids)
 Scorer.score_ids = score_slowly
 """
-SMALL_FILES = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0}))"
 
 
 @pytest.fixture
@@ -52,10 +50,6 @@ def rows(work: Path) -> str:
     texts = ["good film", "?!", "bad, dull"]
     (work / "a.csv").write_text("id,text\n" + "".join(f'{n},"{texts[n % 3]} "\n' for n in range(100)))
     return "a.csv"
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 @case("Process and disk", "kill -9 at any point")
@@ -76,7 +70,7 @@ def test_after_kills_and_resumes_a_directory_is_that_of_a_run_that_was_never_sto
 ) -> None:
     """A listing, a plan, four times a ledger and a part, rejects, a summary, the mark at the end."""
     assert resenha(*IN_PARTS).status == 3
-    whole = content(work / "o")
+    whole = content_of(work / "o")
     (work / "o").rename(work / "whole")
     killed = run_process(bundle, *IN_PARTS, prepared=KILLED.format(left=left, after=after))
     assert killed.status == -signal.SIGKILL
@@ -84,7 +78,7 @@ def test_after_kills_and_resumes_a_directory_is_that_of_a_run_that_was_never_sto
     again = run_process(bundle, *IN_PARTS, "--resume", prepared=KILLED.format(left=2, after=True))
     assert again.status in (3, -signal.SIGKILL)
     assert resenha(*IN_PARTS, "--resume").status == 3
-    assert content(work / "o") == whole
+    assert content_of(work / "o") == whole
 
 
 @case("Process and disk", "SIGTERM during a batch")
@@ -130,124 +124,6 @@ def test_a_run_that_is_told_to_stop_stops_and_can_be_gone_on_with(
     # Every worker is gone, or it would hold the lock.
     assert resenha(*arguments, "--resume").status == 3
     assert len(read_folder(work / "o")) == 4_000
-
-
-# Disks that are full
-
-
-@pytest.mark.parametrize(
-    ("full", "texts", "rows", "part_rows"),
-    [
-        pytest.param("part-00001.jsonl", ["good"], 400, 200, marks=case("Process and disk", "disk full on a part")),
-        pytest.param("_part-00001.jsonl", ["?!"], 400, 200, marks=case("Process and disk", "disk full on the rejects")),
-        pytest.param("rejects.jsonl", ["good", "?!"], 200, 20, marks=case("Process and disk", "disk full on the rejects")),
-        pytest.param("_summary.json", ["good"], 20, 10, marks=case("Process and disk", "disk full on the summary")),
-    ],
-)  # fmt: skip
-def test_a_directory_on_a_full_disk_keeps_what_was_published_and_is_gone_on_with(
-    full: str, texts: list[str], rows: int, part_rows: int, resenha: Resenha, bundle: Path, work: Path,
-    record_property: Record,
-) -> None:  # fmt: skip
-    """No file may become as large as the one that has to fail; whatever comes before it is smaller."""
-    (work / "a.txt").write_text("".join(f"{texts[number % len(texts)]}\n" for number in range(rows)))
-    arguments = ["--lines", "a.txt", "-o", "o/", "--part-rows", str(part_rows), "-q"]
-    resenha(*arguments)
-    whole = content(work / "o")
-    (work / "o").rename(work / "whole")
-    ran = run_process(bundle, *arguments, prepared=SMALL_FILES.format(len(whole[full]) - 1))
-    record_property("seen", ran.seen)
-    assert (ran.status, ran.err) == (6, f"resenha: o/{full} cannot be written: File too large\n")
-    left = content(work / "o")
-    assert left == {name: whole[name] for name in left}
-    assert "_SUCCESS" not in left
-    assert resenha(*arguments, "--resume").status in (0, 3)
-    assert content(work / "o") == whole
-
-
-@pytest.mark.parametrize(
-    ("option", "text"),
-    [
-        pytest.param("-o", "good", marks=case("Process and disk", "disk full on a part")),
-        pytest.param("--rejects", "?!", marks=case("Process and disk", "disk full on the rejects")),
-        pytest.param("--summary", "good", marks=case("Process and disk", "disk full on the summary")),
-    ],
-)
-def test_a_file_on_a_full_disk_is_named_and_not_there(
-    option: str, text: str, bundle: Path, work: Path, record_property: Record
-) -> None:
-    others = {"-o": "other", "--rejects": "rejects", "--summary": "page"}
-    rows, limit = {"-o": (2_000, 9_000), "--rejects": (2_000, 9_000), "--summary": (2, 500)}[option]
-    (work / "a.txt").write_text(f"{text}\n" * rows)
-    del others[option]
-    more = [each for pair in others.items() for each in pair] if option != "--summary" else ["-o", "other"]
-    ran = run_process(
-        bundle, "--lines", "a.txt", "-q", option, "full", *more, prepared=SMALL_FILES.format(limit)
-    )
-    record_property("seen", ran.seen)
-    assert (ran.status, ran.err) == (6, "resenha: full cannot be written: File too large\n")
-    assert names_below(work) == {"a.txt", *(["other"] if option == "--summary" else [])}
-
-
-@case("Process and disk", "disk full on stdout (/dev/full)")
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-@pytest.mark.parametrize(
-    ("output_format", "rows"),
-    [("jsonl", 1), ("csv", 1), ("parquet", 1), ("jsonl", 20_000), ("parquet", 20_000)],
-)
-def test_a_full_disk_behind_standard_output_is_told(
-    output_format: str, rows: int, bundle: Path, work: Path, record_property: Record
-) -> None:
-    (work / "a.txt").write_text("good\n" * rows)
-    with Path("/dev/full").open("wb") as full:
-        ran = run_process(
-            bundle, "--lines", "a.txt", "--output-format", output_format, "--summary", "s.json", stdout=full
-        )
-    record_property("seen", ran.seen)
-    assert ran.status == 6
-    assert "resenha: standard output cannot be written: No space left on device\n" in ran.err
-    assert "Traceback" not in ran.err
-    assert "Exception ignored" not in ran.err
-    assert names_below(work) == {"a.txt"}
-
-
-@case("Process and disk", "a failing fsync")
-@case("Promises", "P4 durable")
-@pytest.mark.parametrize("output", ["o.csv", "o/"])
-def test_whichever_sync_fails_it_is_told_and_the_run_can_be_made_again(
-    output: str, resenha: Resenha, rows: str, work: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    arguments = [rows, "-o", output, *(["--part-rows", "60"] if output == "o/" else ["--rejects", "r.jsonl"])]
-    assert resenha(*arguments, "--summary", "s.json").status == 3
-    calls, fsync = 0, os.fsync
-
-    def count(descriptor: int) -> None:
-        nonlocal calls
-        calls += 1
-        fsync(descriptor)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", count)
-        assert resenha(*arguments, "--overwrite", "--summary", "s.json").status == 3
-    whole = {name: (work / name).read_bytes() for name in names_below(work) - {"s.json"}}
-    for failing in range(calls):
-        left = failing
-
-        def fail(descriptor: int) -> None:
-            nonlocal left
-            left -= 1
-            if left == -1:
-                raise OSError(5, "Input/output error")
-            fsync(descriptor)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(os, "fsync", fail)
-            ran = resenha(*arguments, "--overwrite", "--summary", "s.json")
-        assert ran.status == 6, f"sync {failing + 1} of {calls}: {ran.err}"
-        assert "Input/output error" in ran.seen
-        assert not [name for name in names_below(work) if name.endswith(".tmp")]
-    assert calls >= (12 if output == "o/" else 6)
-    assert resenha(*arguments, "--overwrite", "--summary", "s.json").status == 3
-    assert {name: (work / name).read_bytes() for name in names_below(work) - {"s.json"}} == whole
 
 
 # What the network must never be given

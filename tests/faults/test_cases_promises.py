@@ -1,23 +1,18 @@
-"""The promises, each by a run of its own, and the exit statuses that no case has brought up."""
+"""The promises on rows, files, memory and streams, each by runs of its own."""
 
 from __future__ import annotations
 
-import csv
 import gzip
-import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline.runtime.lines import MAX_ROW_BYTES
-from pipeline.runtime.output_folder import claim_folder
 from tests.faults.cases import case
 from tests.faults.command import (
     PATIENCE,
@@ -28,7 +23,6 @@ from tests.faults.command import (
     Scene,
     check_account,
     command,
-    names_below,
     read_folder,
     read_lines,
     read_page,
@@ -246,230 +240,3 @@ def test_standard_input_into_a_directory_cannot_be_read_a_second_time(resenha: R
     ran = resenha("-", "-o", "o/", "--resume", stdin=b"good\n")
     assert ran.status == 8
     assert "standard input cannot be read a second time" in ran.err
-
-
-# One writer
-
-
-@case("Promises", "P10 one writer")
-@case("Exit statuses", "7")
-@pytest.mark.parametrize("option", [[], ["--resume"], ["--overwrite"]], ids=["plain", "resume", "overwrite"])
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_second_run_is_refused_and_a_killed_one_leaves_no_lock(
-    option: list[str], workers: str, resenha: Resenha, bundle: Path, work: Path
-) -> None:
-    (work / "a.txt").write_text("good\n")
-    # The first run takes minutes: each part is synced.
-    (work / "many.txt").write_text("good\n" * 50_000)
-    first = command(bundle, "--lines", "many.txt", "-o", "o/", "-q", "--part-rows", "1", "--workers", workers)
-    with subprocess.Popen(first) as process:
-        while process.poll() is None and not (work / "o/part-00000.jsonl").exists():
-            time.sleep(0.01)
-        ran = resenha("a.txt", "-o", "o/", *option)
-        is_kept = (work / "o/part-00000.jsonl").exists()
-        process.kill()
-    assert ran.status == 7
-    assert ran.err.splitlines()[-1] == (
-        "resenha: o is in use: another run writes there; wait, or name another directory"
-    )
-    assert is_kept
-    # Workers hold the lock, too, and end with the process that started them.
-    until = time.monotonic() + PATIENCE
-    while resenha("a.txt", "-o", "o/", "--overwrite").status == 7 and time.monotonic() < until:
-        time.sleep(0.05)
-    assert (work / "o/_SUCCESS").exists()
-    assert resenha("a.txt", "-o", "o/", "--resume").status == 0
-
-
-@case("Promises", "P10 one writer")
-def test_a_directory_is_free_again_once_a_run_has_ended(resenha: Resenha, work: Path) -> None:
-    (work / "a.txt").write_text("good\n")
-    for _ in range(2):
-        assert resenha("a.txt", "-o", "o/", "--overwrite").status == 0
-    with claim_folder(work / "o"):
-        assert resenha("a.txt", "-o", "o/", "--overwrite").status == 7
-    assert resenha("a.txt", "-o", "o/", "--overwrite").status == 0
-
-
-# Nothing is mixed
-
-
-RESUMED_OTHERWISE: dict[str, tuple[list[str], str]] = {
-    "threshold": (["--threshold", "0.9"], "write.threshold is 0.9, planned was null"),
-    "limit": (["--limit", "2"], "limit is 2, planned was null"),
-    "part rows": (["--part-rows", "3"], "part_rows is 3, planned was 2"),
-    "format": (["--output-format", "csv"], 'write.output_format is "csv", planned was "jsonl"'),
-    "kept columns": (["--keep-columns", "id=key"], 'read.keep_columns is ["id"], planned was []'),
-    "id column": (["--id-column", "text"], 'read.id_column is "text", planned was null'),
-    "text column": (["--text-column", "id"], 'read.text_column is "id", planned was "text"'),
-    "delimiter": (["--delimiter", ","], 'read.delimiter is ",", planned was null'),
-    "encoding": (["--encoding", "latin-1"], 'read.encoding is "latin-1", planned was null'),
-    "input format": (["--input-format", "csv"], 'read.input_format is "csv", planned was null'),
-    "shard": (["--shard", "1/2"], "shard is [1, 2], planned was [1, 1]"),
-    "input check": (["--input-check", "sha256"], 'check is "sha256", planned was "stat"'),
-    "more inputs": (["b.csv"], "b.csv was not planned"),
-}
-
-
-@pytest.fixture
-def begun(resenha: Resenha, work: Path) -> dict[str, bytes]:
-    """A directory in which a run has published the first of two parts, and its content."""
-    for name in ("a.csv", "b.csv"):
-        (work / name).write_text("id,text\n1,good\n2,bad\n3,film\n")
-    assert resenha("a.csv", "-o", "o/", "--part-rows", "2").status == 0
-    for name in ("_SUCCESS", "_summary.json", "rejects.jsonl", "part-00001.jsonl", "_part-00001.jsonl"):
-        (work / "o" / name).unlink()
-    return {path.name: path.read_bytes() for path in (work / "o").iterdir()}
-
-
-@case("Promises", "P9 no silent mixing")
-@case("Exit statuses", "8")
-@pytest.mark.parametrize(("options", "told"), RESUMED_OTHERWISE.values(), ids=[*RESUMED_OTHERWISE])
-def test_a_run_is_gone_on_with_as_it_was_planned_or_not_at_all(
-    options: list[str], told: str, resenha: Resenha, work: Path, begun: dict[str, bytes]
-) -> None:
-    ran = resenha("a.csv", "-o", "o/", "--part-rows", "2", "--resume", *options)
-    assert ran.status == 8, ran.err
-    assert told in ran.err
-    assert "put it back, name another directory, or start anew with --overwrite" in ran.err
-    assert {path.name: path.read_bytes() for path in (work / "o").iterdir()} == begun
-    assert resenha("a.csv", "-o", "o/", "--part-rows", "2", "--resume").status == 0
-
-
-@case("Promises", "P9 no silent mixing")
-@pytest.mark.parametrize("check", ["stat", "sha256"])
-@pytest.mark.parametrize("change", ["touched", "byte", "longer", "gone", "swapped"])
-def test_an_input_that_has_changed_is_told_apart_as_was_asked_for(
-    check: str, change: str, resenha: Resenha, work: Path
-) -> None:
-    """By size and date, or by content: then a file that was merely touched is the same."""
-    for name in ("a.csv", "b.csv"):
-        (work / name).write_text("id,text\n1,good\n2,bad\n3,film\n")
-    inputs = ["a.csv", "b.csv"]
-    arguments = ["-o", "o/", "--part-rows", "2", "--input-check", check]
-    assert resenha(*inputs, *arguments).status == 0
-    (work / "o/_SUCCESS").unlink()
-    content = (work / "b.csv").read_bytes()
-    if change == "touched":
-        os.utime(work / "b.csv", (1, 1))
-    elif change == "byte":
-        (work / "b.csv").write_bytes(content.replace(b"bad", b"bat"))
-        os.utime(work / "b.csv", (1, 1))
-    elif change == "longer":
-        (work / "b.csv").write_bytes(content + b"4,good\n")
-    elif change == "gone":
-        (work / "b.csv").rename(work / "c.csv")
-        inputs = ["a.csv"]
-    else:
-        inputs.reverse()
-    ran = resenha(*inputs, *arguments, "--resume")
-    if (check, change) == ("sha256", "touched"):
-        assert ran.status == 0
-    else:
-        assert ran.status == 8, ran.err
-        assert "b.csv" in ran.err
-        assert not (work / "o/_SUCCESS").exists()
-
-
-@case("Promises", "P9 no silent mixing")
-@pytest.mark.parametrize("package", ["numpy", "onnxruntime", "resenha"])
-def test_other_versions_never_go_on_with_a_run(
-    package: str, resenha: Resenha, work: Path, begun: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    known = metadata.version
-    monkeypatch.setattr(metadata, "version", lambda name: "0.0.1" if name == package else known(name))
-    ran = resenha("a.csv", "-o", "o/", "--part-rows", "2", "--resume")
-    assert ran.status == 8
-    assert f'versions.{package} is "0.0.1", planned was' in ran.err
-
-
-@case("Promises", "P9 no silent mixing")
-def test_another_bundle_never_goes_on_with_a_run(
-    resenha: Resenha, work: Path, begun: dict[str, bytes], tmp_path: Path
-) -> None:
-    from tests.stand_ins import make_bundle
-
-    make_bundle(tmp_path / "other", accuracy=0.8)
-    ran = resenha("a.csv", "-o", "o/", "--part-rows", "2", "--resume", model=tmp_path / "other")
-    assert ran.status == 8
-    assert "bundle.digest is" in ran.err
-    assert {path.name: path.read_bytes() for path in (work / "o").iterdir()} == begun
-
-
-# Exit statuses
-
-
-@case("Exit statuses", "0")
-def test_all_scored_is_status_0_and_a_summary(resenha: Resenha, work: Path) -> None:
-    (work / "a.txt").write_text("good\nbad\n")
-    ran = resenha("--lines", "a.txt", "--summary", "s.json")
-    assert (ran.status, len(ran.records)) == (0, 2)
-    page = json.loads((work / "s.json").read_text())
-    assert (page["rows_in"], page["scored"], page["rejected"]) == (2, 2, {})
-
-
-@case("Exit statuses", "2")
-@pytest.mark.parametrize(
-    "arguments",
-    [[], ["nothing.txt"], ["--nonsense"], ["a.txt", "--resume"], ["a.txt", "--max-rejects", "-1"],
-     ["a.txt", "--max-rejects", "101%"], ["a.txt", "--max-rejects", "nan%"], ["a.txt", "-b", "nowhere"]],
-    ids=" ".join,
-)  # fmt: skip
-def test_wrong_usage_is_status_2_and_nothing_is_written(
-    arguments: list[str], resenha: Resenha, work: Path
-) -> None:
-    (work / "a.txt").write_text("good")
-    ran = resenha(*arguments)
-    assert (ran.status, ran.out) == (2, b"")
-    assert names_below(work) == {"a.txt"}
-
-
-LIMITS = [
-    pytest.param("0", 1, 10, id="none allowed"),
-    pytest.param("1", 2, 10, id="a number, one too many"),
-    pytest.param("10%", 2, 10, id="a share of few rows"),
-    pytest.param("10%", 141, 1_400, id="a share of many rows"),
-]
-
-
-@case("Exit statuses", "4")
-@pytest.mark.parametrize(("limit", "rejects", "rows"), LIMITS)
-@pytest.mark.parametrize("output", ["-", "o.csv", "o/"])
-def test_one_reject_more_than_allowed_stops_the_run(
-    limit: str, rejects: int, rows: int, output: str, resenha: Resenha, work: Path
-) -> None:
-    # A share is looked at from the thousandth row on: rejects at the beginning would count for more.
-    (work / "a.txt").write_text("good\n" * (rows - rejects) + "?!\n" * rejects)
-    (work / "b.txt").write_text("good\n" * (rows - rejects + 1) + "?!\n" * (rejects - 1))
-    ran = resenha("--lines", "a.txt", "-o", output, "--max-rejects", limit, "--summary", "s.json")
-    assert ran.status == 4
-    assert "(--max-rejects)" in ran.err
-    assert not (work / "s.json").exists()
-    assert not [name for name in names_below(work) if name.endswith(".tmp")]
-    assert output == "o/" or not (work / output).exists()
-    assert resenha("--lines", "b.txt", "-o", "other/", "--max-rejects", limit).status == (
-        3 if rejects > 1 else 0
-    )
-
-
-@case("Exit statuses", "4")
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_what_was_published_before_too_many_rejects_stays_and_is_gone_on_with(
-    workers: str, resenha: Resenha, work: Path
-) -> None:
-    """The limit is none of what decides the output's bytes."""
-    with (work / "a.csv").open("w", newline="") as stream:
-        csv.writer(stream).writerows([["text"], *([["good"]] * 10), *([["?!"]] * 10), *([["bad"]] * 10)])
-    arguments = ["a.csv", "--part-rows", "5", "--workers", workers]
-    assert resenha(*arguments, "-o", "whole/").status == 3
-    assert resenha(*arguments, "-o", "o/", "--max-rejects", "3").status == 4
-    published = {path.name: path.read_bytes() for path in (work / "o").glob("part-*")}
-    assert workers == "2" or len(published) >= 2
-    assert not (work / "o/_SUCCESS").exists()
-    assert resenha(*arguments, "-o", "o/", "--max-rejects", "3", "--resume").status == 4
-    assert resenha(*arguments, "-o", "o/", "--max-rejects", "10", "--resume").status == 3
-    whole, found = (
-        {path.name: path.read_bytes() for path in (work / name).iterdir()} for name in ("whole", "o")
-    )
-    assert found == whole
-    assert published.items() <= found.items()
