@@ -72,7 +72,7 @@ def weightiest(cases: Sequence[tuple[Call, str]]) -> list[tuple[Call, str]]:
 def kind_of(call: Call) -> str:
     path = re.sub("[0-9]{5}", "N", call.paths[-1].removeprefix(f"{OUTPUT}/"))
     is_to_read = "O_RDONLY" in call.shown or call.name in ("read", "lseek", "ioctl")
-    return f"{call.name} {path}{' to read' if is_to_read and call.name == 'openat' else ''}"
+    return f"{call.deed} {path}{' to read' if is_to_read and call.name == 'openat' else ''}"
 
 
 def table(chosen: Sequence[tuple[Call, str]], statuses: Sequence[int]) -> list[str]:
