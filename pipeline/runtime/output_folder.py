@@ -200,6 +200,9 @@ class OutputFolder:
         try:
             yield
         except FileNotFoundError as error:
+            if not self.path.is_dir():
+                msg = f"{self.shown} is gone: another program has removed it"
+                raise InputOutputError(msg) from error
             msg = f"{self.shown}: {name} is gone; start anew with --overwrite"
             raise PlanError(msg) from error
         except OSError as error:

@@ -67,8 +67,10 @@ def _jobs() -> queue.SimpleQueue[Any]:
     jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def take() -> None:
-        for line in sys.stdin.buffer:
-            jobs.put(json.loads(line))
+        # Without a buffer: its lock, held while this waits, would abort the interpreter at its end.
+        with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as lines:
+            for line in lines:
+                jobs.put(json.loads(line))
         # Whoever gave the jobs is gone, or wants no more of what has begun.
         os._exit(0)
 

@@ -20,7 +20,7 @@ _SCORED, _FAILED = 3, 6
 
 def assert_told(ended: Ended, path: Path) -> None:
     assert ended.status == _FAILED, ended
-    assert str(path) in ended.err
+    assert str(path) in ended.err, ended
     assert ended.err.count("\n") == 1, ended.err
 
 
@@ -42,6 +42,20 @@ def test_a_file_that_may_not_grow_is_named(
     assert_readable(found, whole)
     assert not any(map(is_temporary, found))
     assert launcher.run(material.arguments(out, "--resume"), material.folder).status == _SCORED
+    assert snapshot(out) == whole
+
+
+def test_a_file_of_a_worker_that_may_not_grow_is_named(
+    launcher: Launcher, material: Material, tmp_path: Path, measured: tuple[dict[str, bytes], float]
+) -> None:
+    out, whole = tmp_path / "out", measured[0]
+    run = launcher.prepare(material.many(out, "--workers", "2"), material.folder)
+    resource.prlimit(run.pid, resource.RLIMIT_FSIZE, (5_000, 5_000))
+    assert_told(run.go().wait(), out / "part-0")
+    found = snapshot(out)
+    assert_readable(found, whole)
+    assert not any(map(is_temporary, found))
+    assert launcher.run(material.many(out, "--resume"), material.folder).status == _SCORED
     assert snapshot(out) == whole
 
 

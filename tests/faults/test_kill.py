@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,7 @@ from tests.faults.reading import assert_readable
 from tests.faults.starting import Launcher, across
 from tests.faults.tracing import Call, met_by
 
-_WITHOUT_EFFECT = ("newfstatat", "lseek", "ioctl", "read", "getdents64")
-"""Calls that change nothing: to be killed before one is to be killed before the next that does."""
 _SCORED, _REFUSED = 3, 8
-
-
-def with_effect(calls: Sequence[Call]) -> list[Call]:
-    return [call for call in calls if call.name not in _WITHOUT_EFFECT]
 
 
 @case("Process and disk", "kill -9 at any point")
@@ -36,7 +29,8 @@ def test_a_run_killed_before_any_call_is_gone_on_with(
     is_long: bool,
     figures: list[str],
 ) -> None:
-    calls = with_effect(output_calls)
+    # To be killed before one without effect is to be killed before the next that has some.
+    calls = [call for call in output_calls if call.has_effect]
     chosen = calls if is_long else calls[3::12]
 
     def kill(launcher: Launcher, call: Call) -> None:
@@ -59,7 +53,7 @@ def test_a_run_killed_twice_is_gone_on_with(
     is_long: bool,
     figures: list[str],
 ) -> None:
-    calls = with_effect(output_calls)
+    calls = [call for call in output_calls if call.has_effect]
     chosen = calls[::3] if is_long else calls[10::40]
 
     def kill_twice(launcher: Launcher, numbered: tuple[int, Call]) -> int:

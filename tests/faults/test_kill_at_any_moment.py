@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import IO, Any, NamedTuple
 
 import pytest
 
@@ -112,3 +116,68 @@ def gone_on_with(launcher: Launcher, arguments: Sequence[str], cwd: Path) -> End
         assert time.monotonic() < end
         time.sleep(0.05)
     return ended
+
+
+@pytest.fixture
+def worker(
+    launcher: Launcher, material: Material, run_environment: dict[str, str], tmp_path: Path
+) -> Iterator[Worker]:
+    """A worker, as a run with several starts it; the parts that it may be told to score are there already."""
+    out = tmp_path / "out"
+    assert launcher.run(material.arguments(out), material.folder).status == _SCORED
+    lock = os.open(out, os.O_RDONLY)
+    digest = json.loads((out / "_plan.json").read_bytes())["bundle"]["digest"]
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "pipeline.runtime.part_worker"),
+            *(str(out), str(lock), str(material.bundle), digest, "1"),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=material.folder,
+        env=run_environment,
+        pass_fds=[lock],
+    )
+    os.close(lock)
+    with process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        yield Worker(process, process.stdin, process.stdout, process.stderr)
+
+
+class Worker(NamedTuple):
+    """A worker and its streams."""
+
+    process: subprocess.Popen[bytes]
+    stdin: IO[bytes]
+    stdout: IO[bytes]
+    stderr: IO[bytes]
+
+    def tell(self, job: dict[str, Any]) -> None:
+        """Give it a job."""
+        self.stdin.write(json.dumps(job).encode() + b"\n")
+        self.stdin.flush()
+
+    def end(self) -> tuple[int, bytes]:
+        """Wait for its end, and give its status and what it says on standard error."""
+        return self.process.wait(PATIENCE), self.stderr.read()
+
+
+def test_a_worker_without_anybody_who_tells_it_ends_without_a_word(worker: Worker) -> None:
+    worker.stdin.close()
+    assert worker.end() == (0, b"")
+
+
+def test_a_worker_without_anybody_who_listens_ends_without_a_word(worker: Worker) -> None:
+    worker.stdout.close()
+    worker.tell({"part": 0, "start": {}})
+    assert worker.end() == (0, b"")
+
+
+def test_a_worker_that_fails_says_so_once(worker: Worker) -> None:
+    worker.tell({"part": 50, "start": {"file": 99}})
+    said = json.loads(worker.stdout.read())
+    assert said["status"] == 8
+    assert worker.end() == (8, b"")

@@ -7,24 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli import resenha
 from tests.faults.material import Material
 from tests.faults.namespaces import apart, why_not_apart
 from tests.light_environment import make_light_environment
 
 _ALL = """
 resenha=$1 bundle=$2 out=$3
-score() { status=0; "$resenha" score --bundle "$bundle" -q "$@" || status=$?; [ "$status" = 3 ]; }
+rejecting() { status=0; "$@" || status=$?; [ "$status" = 3 ]; }
+score() { rejecting "$resenha" score --bundle "$bundle" -q "$@"; }
 [ "$(grep -c : /proc/net/dev)" = 1 ]  # The loopback device alone.
 "$resenha" inspect "$bundle"
 "$resenha" verify "$bundle"
 score quoted.csv -o "$out/scores.csv" --summary "$out/summary.json"
 score quoted.csv lines.jsonl.gz folder -o "$out/parts/" --part-rows 9 --workers 2
 score quoted.csv lines.jsonl.gz folder -o "$out/parts/" --part-rows 9 --workers 2 --resume
+rejecting "$resenha" merge "$out/parts" -o "$out/merged.jsonl"
 "$resenha" drift "$out/parts" --bundle "$bundle"
-"""
-_MERGE = """
-"$resenha" merge "$out/parts" -o "$out/merged.jsonl"
 """
 
 
@@ -37,7 +35,7 @@ def test_all_that_scores_needs_no_network(
     environment = {key: value for key, value in run_environment.items() if key != "PYTHONPATH"}
     apart(
         "--net",
-        _ALL + (_MERGE if "merge" in resenha.commands else ""),
+        _ALL,
         programs / "resenha",
         material.bundle,
         tmp_path,

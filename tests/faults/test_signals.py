@@ -17,7 +17,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from pipeline.runtime.durable import is_temporary
-from tests.faults.material import Material, snapshot
+from tests.faults.material import MANY, Material, snapshot
 from tests.faults.reading import assert_readable
 from tests.faults.starting import Ended, Launcher, Run, across, wait_for, wait_until_gone, workers_of
 from tests.faults.tracing import Call, faulty
@@ -39,7 +39,9 @@ def test_a_run_asked_to_stop_at_any_call_leaves_nothing_half_written(
     is_long: bool,
     figures: list[str],
 ) -> None:
-    chosen = output_calls if is_long else output_calls[4::32]
+    # A file is made by one call, and known to be made only some calls later.
+    calls = [call for call in output_calls if call.has_effect or call.paths[-1].endswith(".tmp")]
+    chosen = calls if is_long else calls[4::24]
 
     def stop(launcher: Launcher, call: Call) -> int:
         home = tmp_path / f"{call.name}-{call.number}"
@@ -55,7 +57,7 @@ def test_a_run_asked_to_stop_at_any_call_leaves_nothing_half_written(
 
     statuses = Counter(across(launchers, chosen, stop))
     figures.append(
-        f"SIGTERM at a call on the output: {len(chosen)}/{len(output_calls)} with no file half-written, "
+        f"SIGTERM at a call on the output: {len(chosen)}/{len(calls)} with no file half-written, "
         f"{statuses[_SCORED]} of them had all done"
     )
 
@@ -150,6 +152,7 @@ def slow_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("number", _STATUS, ids=["TERM", "INT"])
+@pytest.mark.parametrize("workers", [1, 2])
 def test_a_run_stops_within_a_batch(
     launcher: Launcher,
     material: Material,
@@ -158,16 +161,21 @@ def test_a_run_stops_within_a_batch(
     is_long: bool,
     figures: list[str],
     number: signal.Signals,
+    workers: int,
 ) -> None:
-    slow = Material(slow_bundle, material.folder)
-    out = tmp_path / "out"
-    run = launcher.prepare(slow.many(out), slow.folder).go()
-    # The first part has been begun.
+    slow, out = Material(slow_bundle, material.folder), tmp_path / "out"
+    # Parts of so many batches that none is done before the next seconds are over.
+    parts = ("-o", f"{out}/", "--part-rows", str(MANY // 2), "--workers", str(workers))
+    run = launcher.prepare(slow.command(*parts, inputs="many.csv many.jsonl.gz"), slow.folder).go()
+    # The first part has been begun, or two at once.
     wait_for((out / "_plan.json").exists)
-    wait_for(lambda: len(list(out.glob(".resenha-*"))) == 2)
+    wait_for(lambda: len(list(out.glob(".resenha-*"))) == 2 * workers)
     ended, waited = stopped(run, number)
     assert ended.status == _STATUS[number], ended
     assert_stopped(ended, out, snapshot(out))
-    figures.append(f"{number.name} while a batch is scored: stopped after {waited:.2f} s")
+    assert not list(out.glob("part-*"))
+    figures.append(
+        f"{number.name} while a batch is scored by {workers} worker(s): stopped after {waited:.2f} s"
+    )
     if is_long:
         assert waited < _LONGEST

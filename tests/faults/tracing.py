@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from tests.faults.starting import Ended, Run
 
 OUTPUT = "OUT"
 """Stands for the folder around a run's output wherever a call is shown."""
+_WITHOUT_EFFECT = ("stat", "lseek", "ioctl", "read", "getdents64")
 _NAME = re.compile(r"[a-z0-9_]+(?=\()")
 _PATH = re.compile(OUTPUT + r'[^">]*')
 _VARYING = re.compile(r"\.resenha-[0-9a-f]+|0x[0-9a-f]+|\{st_[^}]*\}|(?<=AT_FDCWD)<[^>]*>| +(?= = )")
@@ -33,6 +35,16 @@ class Call:
     """As ``strace`` shows it."""
 
     @property
+    def deed(self) -> str:
+        """Its name, or ``stat`` for each of those that look at a file, as one libc or the other calls them."""
+        return "stat" if "stat" in self.name else self.name
+
+    @property
+    def has_effect(self) -> bool:
+        """Whether it can change what is there, or make sure of it."""
+        return self.deed not in _WITHOUT_EFFECT
+
+    @property
     def paths(self) -> list[str]:
         """What of the output it names, by its argument or by a descriptor."""
         return _PATH.findall(self.shown.rpartition(" = ")[0])
@@ -44,6 +56,8 @@ class Call:
 @cache
 def why_not_traced() -> str | None:
     """Give why no system call can be made to fail here; None where it can."""
+    if platform.machine() != "x86_64":
+        return f"system calls are named here as on x86_64; this is {platform.machine()}"
     if shutil.which("strace") is None:
         return "strace is not installed: apt-get install strace"
     command = ["strace", "-o", "/dev/null", "-e", "inject=close:error=EIO:when=9999", "true"]
