@@ -77,6 +77,9 @@ def choose_destination(options: dict[str, Any]) -> Destination:
     check_files_differ(files)
     if kind is Kind.DIRECTORY:
         _check_folder_of(output)
+        if output.exists() and not output.is_dir():
+            msg = f"{printable(name)} names a directory, and a file is there; name another"
+            raise UsageError(msg)
     chosen = options["output_format"] or _format_of(output, kind)
     return Destination(kind, output, chosen, rejects, summary, options["overwrite"])
 

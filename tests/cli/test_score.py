@@ -396,6 +396,7 @@ def test_a_message_escapes_what_could_spoil_a_terminal(score: Score) -> None:
         ["-", "-"],
         ["reviews.txt", "-o", "."],
         ["reviews.txt", "-o", "nowhere/folder/"],
+        ["--lines", "reviews.txt", "-o", "reviews.txt/"],
         ["reviews.txt", "--resume"],
         ["reviews.txt", "-o", "scores.jsonl", "--workers", "2"],
         ["reviews.txt", "-o", "new/", "--rejects", "rejects.jsonl"],
