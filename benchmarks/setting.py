@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from pipeline.chain import run_chain
+from pipeline.chain import call_stage, run_chain
 from pipeline.corpora.corpus import LabelledReview, Provenance
 from pipeline.corpora.splits import load_reviews
 from pipeline.recipe import load_recipe
@@ -85,9 +85,9 @@ def _train(folder: Path, sourcing: Sourcing) -> tuple[Done[Acquired], Done[Train
     logging.getLogger("resenha").setLevel(logging.INFO)
     made: dict[str, Any] = {}
 
-    def keep(verb: Callable[..., Any], *arguments: Any) -> Any:
-        made[verb.__name__] = verb(*arguments)
-        return made[verb.__name__]
+    def keep(name: str, *arguments: Any) -> Any:
+        made[name] = call_stage(name, *arguments)
+        return made[name]
 
     run_chain(Workspace(folder), load_recipe(RECIPE), sourcing, run=keep)
     return made["acquire"], made["train"], made["publish"]

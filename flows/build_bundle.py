@@ -17,7 +17,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
-from pipeline.chain import STAGES, outcome_table, run_chain
+from pipeline.chain import STAGES, call_stage, outcome_table, run_chain
 from pipeline.cli.options import chain_options
 from pipeline.errors import InterruptedRun, ResenhaError
 from pipeline.recipe import CorpusName, load_recipe
@@ -36,20 +36,18 @@ def _is_momentary(_task: object, _task_run: object, state: State[Any]) -> bool:
     return isinstance(state.data, OSError)
 
 
-def _as_task(verb: Callable[..., Any]) -> Callable[..., Any]:
+def _as_task(name: str) -> Callable[..., Any]:
     """Make a task of a stage whose refusals are states with a message, not tracebacks."""
 
     def run(*arguments: Any) -> Any:
         try:
-            return verb(*arguments)
+            return call_stage(name, *arguments)
         except ResenhaError as error:
             return Failed(message=str(error), data=error)
 
-    name = verb.__name__
     made: Callable[..., Any] = task(
         name=name,
         task_run_name=name,
-        description=(verb.__doc__ or "").partition("\n")[0],
         cache_policy=NO_CACHE,
         persist_result=False,
         retries=1,
@@ -59,11 +57,11 @@ def _as_task(verb: Callable[..., Any]) -> Callable[..., Any]:
     return made
 
 
-_TASKS = {verb: _as_task(verb) for verb in STAGES}
+_TASKS = {name: _as_task(name) for name in STAGES}
 
 
-def _run_as_task(verb: Callable[..., Any], *arguments: Any) -> Any:
-    state = _TASKS[verb](*arguments, return_state=True)
+def _run_as_task(name: str, *arguments: Any) -> Any:
+    state = _TASKS[name](*arguments, return_state=True)
     if isinstance(state.data, ResenhaError):
         raise state.data
     return state.result()

@@ -1,4 +1,8 @@
-"""The order of the stages, in one place: run directly here, or as Prefect tasks by ``flows``."""
+"""The order of the stages, in one place: run directly here, or as Prefect tasks by ``flows``.
+
+Stages go by their names and are imported when they run, so whoever only wants to know the order, or to
+run one of them elsewhere, loads no TensorFlow.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +10,36 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
+from pipeline.errors import MissingExtra
 from pipeline.recipe import Recipe
 from pipeline.reports import Acquired, Compared, Evaluated, Published
-from pipeline.stages.acquire import Sourcing, acquire
-from pipeline.stages.check_parity import check_parity
-from pipeline.stages.evaluate import evaluate
-from pipeline.stages.export import export
-from pipeline.stages.prepare import prepare
-from pipeline.stages.publish import publish
-from pipeline.stages.train import train
 from pipeline.workspace import Done, Workspace
 
+if TYPE_CHECKING:
+    from pipeline.stages.acquire import Sourcing
+
 _log = logging.getLogger("resenha")
-STAGES: tuple[Callable[..., Any], ...] = (acquire, prepare, train, evaluate, export, check_parity, publish)
+STAGES = ("acquire", "prepare", "train", "evaluate", "export", "check_parity", "publish")
 
 RunStage = Callable[..., Any]
-"""Takes a stage's verb and its arguments, gives its result."""
+"""Takes a stage's name and its verb's arguments, gives its result."""
 
 
-def _call(verb: Callable[..., Any], *arguments: Any) -> Any:
-    return verb(*arguments)
+def call_stage(name: str, *arguments: Any) -> Any:
+    """Run a stage here, importing it first.
+
+    Raises:
+        MissingExtra: If a package that it needs is not installed.
+        ResenhaError: What the stage raises.
+    """
+    try:
+        module = import_module(f"pipeline.stages.{name}")
+    except ModuleNotFoundError as error:
+        raise MissingExtra.for_training(error) from error
+    return getattr(module, name)(*arguments)
 
 
 @dataclass(frozen=True)
@@ -59,13 +71,13 @@ class _Clock:
     run: RunStage
     steps: list[Step] = field(default_factory=list)
 
-    def __call__(self, verb: Callable[..., Any], *arguments: Any) -> Any:
+    def __call__(self, name: str, *arguments: Any) -> Any:
         started = time.perf_counter()
-        result = self.run(verb, *arguments)
+        result = self.run(name, *arguments)
         seconds = time.perf_counter() - started
         is_stage = isinstance(result, Done)
         step = Step(
-            verb.__name__,
+            name,
             str(result.report if is_stage else result),
             seconds,
             was_done=is_stage and result.was_done,
@@ -76,7 +88,9 @@ class _Clock:
         return result
 
 
-def run_chain(workspace: Workspace, recipe: Recipe, sourcing: Sourcing, *, run: RunStage = _call) -> Outcome:
+def run_chain(
+    workspace: Workspace, recipe: Recipe, sourcing: Sourcing, *, run: RunStage = call_stage
+) -> Outcome:
     """Run every stage in order; what is finished and still valid is not done again.
 
     Args:
@@ -89,13 +103,13 @@ def run_chain(workspace: Workspace, recipe: Recipe, sourcing: Sourcing, *, run: 
         ResenhaError: What a stage raises; the chain stops there.
     """
     step = _Clock(run)
-    acquired = step(acquire, workspace, recipe, sourcing)
-    prepared = step(prepare, workspace, recipe, acquired)
-    trained = step(train, workspace, recipe, prepared)
-    evaluated = step(evaluate, workspace, recipe, acquired, prepared, trained)
-    exported = step(export, workspace, recipe, acquired, prepared, trained, evaluated)
-    compared = step(check_parity, workspace, recipe, prepared, trained, exported)
-    published = step(publish, workspace, recipe, acquired, prepared, evaluated, exported, compared)
+    acquired = step("acquire", workspace, recipe, sourcing)
+    prepared = step("prepare", workspace, recipe, acquired)
+    trained = step("train", workspace, recipe, prepared)
+    evaluated = step("evaluate", workspace, recipe, acquired, prepared, trained)
+    exported = step("export", workspace, recipe, acquired, prepared, trained, evaluated)
+    compared = step("check_parity", workspace, recipe, prepared, trained, exported)
+    published = step("publish", workspace, recipe, acquired, prepared, evaluated, exported, compared)
     return Outcome(recipe, acquired.report, evaluated.report, compared.report, published, step.steps)
 
 

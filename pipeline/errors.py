@@ -41,6 +41,15 @@ class RecipeError(UsageError):
 class MissingExtra(UsageError):
     """A package of an extra is not installed."""
 
+    @classmethod
+    def for_training(cls, error: ModuleNotFoundError) -> MissingExtra:
+        """Say what training lacks; an own module that is not there is a bug, and is raised as it is."""
+        if (error.name or "").partition(".")[0] == "pipeline":
+            raise error
+        return cls(
+            f"training needs the package {error.name!r}: pip install '.[train]' in the project's folder"
+        )
+
 
 class TooManyRejects(ResenhaError):
     """A run was stopped because more of its rows were rejects than it was allowed."""

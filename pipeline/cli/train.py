@@ -37,10 +37,7 @@ def train(
         from pipeline.stages.acquire import Sourcing
         from pipeline.workspace import Workspace
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "pipeline":
-            raise
-        msg = f"training needs the package {error.name!r}: pip install '.[train]' in the project's folder"
-        raise MissingExtra(msg) from error
+        raise MissingExtra.for_training(error) from error
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("resenha").setLevel(logging.INFO)
     sourcing = Sourcing(corpus, archive, archive_sha256)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
+
+from pipeline.runtime.signals import DeferredSignals
 
 _FILE_BYTES = 1 << 20
 _PATIENCE = 1.0
 """Seconds for which a signal waits for a reader that has begun a long line and takes no more of it."""
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class WholeLines:
@@ -60,31 +57,13 @@ class WholeLines:
         if len(piece) <= self._most:
             self._put_short(memoryview(piece))
             return
-        with _deferred_signals() as came:
+        with DeferredSignals() as signals:
             for first in range(0, len(piece), self._most):
                 while not select.select([], [self._descriptor], [], _PATIENCE)[1]:
-                    if came:
+                    if signals.came:
                         return
                 self._put_short(memoryview(piece)[first : first + self._most])
 
     def _put_short(self, piece: memoryview) -> None:
         while piece:
             piece = piece[os.write(self._descriptor, piece) :]
-
-
-@contextmanager
-def _deferred_signals() -> Iterator[list[int]]:
-    """Collect the signals that come within the block, and answer the first behind it."""
-    came: list[int] = []
-
-    def remember(number: int, _frame: FrameType | None) -> None:
-        came.append(number)
-
-    before = {number: signal.signal(number, remember) for number in _SIGNALS}
-    try:
-        yield came
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        if came:
-            signal.raise_signal(came[0])

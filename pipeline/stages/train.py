@@ -20,6 +20,7 @@ from pipeline.errors import InterruptedRun
 from pipeline.networks.recurrent import Arrays, fit_network, save_weights
 from pipeline.recipe import Recipe
 from pipeline.reports import Prepared, Trained
+from pipeline.runtime.signals import DeferredSignals
 from pipeline.workspace import Done, Workspace
 
 _log = logging.getLogger("resenha")
@@ -51,14 +52,15 @@ def _train(recipe: Recipe, prepared: Done[Prepared], folder: Path) -> Trained:
     steps = -(-len(train_split.labels) // recipe.training.batch_size)
     progress = _Progress(recipe.training.epochs, steps)
     try:
-        model, history = fit_network(
-            recipe.text,
-            recipe.network,
-            recipe.training,
-            _arrays(train_split),
-            _arrays(validation),
-            callbacks=[progress],
-        )
+        with DeferredSignals() as signals:
+            model, history = fit_network(
+                recipe.text,
+                recipe.network,
+                recipe.training,
+                _arrays(train_split),
+                _arrays(validation),
+                callbacks=[progress, _AnswerSignals(signals)],
+            )
     except KeyboardInterrupt as error:
         msg = (
             f"training was interrupted in epoch {len(progress.seconds) + 1} of {recipe.training.epochs}; "
@@ -81,6 +83,20 @@ def _train(recipe: Recipe, prepared: Done[Prepared], folder: Path) -> Trained:
 
 def _arrays(split: Split) -> Arrays:
     return split.ids, split.labels
+
+
+class _AnswerSignals(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+    """Answers signals between two batches, where neither TensorFlow nor the log holds a lock."""
+
+    def __init__(self, signals: DeferredSignals) -> None:
+        super().__init__()
+        self._signals = signals
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        self._signals.answer()
+
+    def on_test_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        self._signals.answer()
 
 
 class _Progress(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types

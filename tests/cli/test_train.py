@@ -29,11 +29,12 @@ def test_a_wrong_recipe_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> No
     )
 
 
-def test_without_the_extra_train_says_so_in_one_line() -> None:
-    script = "import sys; sys.modules['pydantic'] = None; from pipeline.cli import run; sys.exit(run(['train', 'quick']))"
+@pytest.mark.parametrize("package", ["pydantic", "keras"])
+def test_without_the_extra_train_says_so_in_one_line(package: str, tmp_path: Path) -> None:
+    script = f"import sys; sys.modules[{package!r}] = None; from pipeline.cli import run; sys.exit(run(['train', 'quick', '--corpus', 'sample', '--artifacts', {str(tmp_path)!r}]))"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert (
-        result.stderr
-        == "resenha: training needs the package 'pydantic': pip install '.[train]' in the project's folder\n"
+        result.stderr.splitlines()[-1]
+        == f"resenha: training needs the package {package!r}: pip install '.[train]' in the project's folder"
     )

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,9 @@ def test_ctrl_c_stops_the_flow_with_a_message(recipe_file: str, tmp_path: Path) 
         process.send_signal(signal.SIGINT)
         _, rest = process.communicate(timeout=120)
     finally:
-        process.kill()
+        # Its temporary server holds the pipes, too.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
     assert process.returncode == 130, "".join(lines) + rest
     assert "interrupted in epoch" in rest
