@@ -381,7 +381,7 @@ class Failing(io.BytesIO):
 def test_a_failing_disk_is_no_corrupted_file(is_open: bool) -> None:
     stream = Failing(SMALL)
     stream.broken = not is_open
-    with pytest.raises(OSError, match="Input/output error"):  # noqa: PT012  # whichever of the two it reaches
+    with pytest.raises(OSError, match="Input/output error"):  # whichever of the two it reaches
         found = ParquetReviews(stream, "a")
         stream.broken = True
         list(found.rows())

@@ -175,7 +175,7 @@ def test_an_error_of_the_stream_passes_through(
 ) -> None:
     monkeypatch.setattr(parquet_sink, "ROW_GROUP_ROWS", 2)
     sink = ParquetSink(Full(error, writes))
-    with pytest.raises(type(error)) as caught:  # noqa: PT012  # whichever of the two it reaches
+    with pytest.raises(type(error)) as caught:  # whichever of the two it reaches
         sink.write([(row(number), SCORE) for number in range(3)])
         sink.close()
     assert caught.value is error
