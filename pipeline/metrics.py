@@ -38,18 +38,41 @@ def accuracy_interval(correct: int, total: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """The reviews whose scores lie in one tenth of the range; the last includes 1."""
+
+    number: int
+    """Of the tenth, from 0."""
+    reviews: int
+    score: float
+    """The mean of their scores."""
+    positive: float
+    """The share of them that is positive."""
+
+
+def reliability(scores: Scores, labels: Labels) -> list[ReliabilityBin]:
+    """Give the bins of a reliability diagram that hold a review (Guo et al., ICML 2017, section 2)."""
+    bins = np.minimum((scores * _CALIBRATION_BINS).astype(int), _CALIBRATION_BINS - 1)
+    return [
+        ReliabilityBin(
+            number,
+            int((bins == number).sum()),
+            float(scores[bins == number].mean()),
+            float(labels[bins == number].mean()),
+        )
+        for number in range(_CALIBRATION_BINS)
+        if (bins == number).any()
+    ]
+
+
 def calibration_error(scores: Scores, labels: Labels) -> float:
     """Give the expected calibration error over ten equal bins (Guo et al., ICML 2017, eq. 3).
 
     The probability compared is that of the positive label, as for binary tasks: the mean of
     ``|share of positives − mean score|`` over the bins, weighted by their reviews.
     """
-    bins = np.minimum((scores * _CALIBRATION_BINS).astype(int), _CALIBRATION_BINS - 1)
-    gaps = (
-        abs(labels[bins == number].mean() - scores[bins == number].mean()) * (bins == number).sum()
-        for number in range(_CALIBRATION_BINS)
-        if (bins == number).any()
-    )
+    gaps = (abs(each.positive - each.score) * each.reviews for each in reliability(scores, labels))
     return float(sum(gaps) / len(scores))
 
 

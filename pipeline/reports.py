@@ -86,6 +86,8 @@ class Evaluated:
 
     METRICS = "evaluation.json"
     PAGE = "evaluation.md"
+    PICTURE = "evaluation.png"
+    """Learning curve and calibration; not there where scores are not numbers."""
 
     def __str__(self) -> str:
         if "accuracy" not in self.metrics:

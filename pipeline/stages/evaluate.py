@@ -14,6 +14,7 @@ from pipeline.corpora.splits import Split, load_split
 from pipeline.gates import Gate, require
 from pipeline.metrics import SplitFacts, choose_threshold, finite_gate, measure, quality_gates
 from pipeline.networks.recurrent import load_network, predict_scores
+from pipeline.pictures import draw_evaluation
 from pipeline.recipe import Recipe
 from pipeline.reports import Acquired, Evaluated, Prepared, Trained
 from pipeline.runtime.histograms import Histograms
@@ -44,6 +45,7 @@ def evaluate(
             "evaluation": recipe.evaluation.model_dump(),
             "gates": recipe.gates.model_dump(),
             "corpus": [acquired.report.corpus, acquired.report.provenance],
+            "history": trained.report.history,
         },
         inputs=prepared.pick(Prepared.VALIDATION, Prepared.TEST) | trained.pick(Trained.WEIGHTS),
     )
@@ -69,6 +71,10 @@ def _evaluate(
     report = Evaluated(threshold, metrics, [gate.to_record() for gate in gates], reference)
     (folder / Evaluated.METRICS).write_text(json.dumps(metrics, indent=2) + "\n", "utf-8")
     (folder / Evaluated.PAGE).write_text(_page(recipe, acquired, metrics, gates), "utf-8")
+    if metrics:
+        learnt = trained.report
+        picture = draw_evaluation(learnt.history, learnt.kept_epoch, scores, test.labels)
+        (folder / Evaluated.PICTURE).write_bytes(picture)
     return report
 
 
