@@ -7,91 +7,74 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State
+from prefect import flow, runtime
 from prefect.states import Failed
 
-from pipeline.chain import STAGES, call_stage, outcome_table, run_chain
+from flows.pages import ProgressBar, StagePages, key_of, progress_from_log
+from flows.parameters import Text
+from flows.stage_tasks import run_stage_as_task
+from pipeline.chain import outcome_table, run_chain
 from pipeline.cli.options import chain_options
-from pipeline.errors import InterruptedRun, ResenhaError
-from pipeline.recipe import CorpusName, load_recipe
+from pipeline.errors import GateError, InterruptedRun, ResenhaError
+from pipeline.recipe import CorpusName, Recipe, load_recipe
 from pipeline.runtime.rows import printable_message
 from pipeline.stages.acquire import Sourcing
 from pipeline.workspace import Workspace
 
-# Stages know themselves what is finished and still valid, so Prefect caches nothing. A refusal stays a
-# refusal and a download bounds its own attempts, so only what the operating system failed at without
-# saying why is tried once more. Only the stage that waits for others has a time limit.
-_TIME_LIMITS = {"acquire": 3600.0}
-"""Seconds."""
+
+def _run_name() -> str:
+    parameters = runtime.flow_run.parameters
+    return f"{Path(parameters['recipe']).stem} on {parameters['corpus'] or 'its corpus'}"
 
 
-def _is_momentary(_task: object, _task_run: object, state: State[Any]) -> bool:
-    return isinstance(state.data, OSError)
-
-
-def _as_task(name: str) -> Callable[..., Any]:
-    """Make a task of a stage whose refusals are states with a message, not tracebacks."""
-
-    def run(*arguments: Any) -> Any:
-        try:
-            return call_stage(name, *arguments)
-        except ResenhaError as error:
-            return Failed(message=str(error), data=error)
-
-    made: Callable[..., Any] = task(
-        name=name,
-        task_run_name=name,
-        cache_policy=NO_CACHE,
-        persist_result=False,
-        retries=1,
-        retry_condition_fn=_is_momentary,
-        timeout_seconds=_TIME_LIMITS.get(name),
-    )(run)
-    return made
-
-
-_TASKS = {name: _as_task(name) for name in STAGES}
-
-
-def _run_as_task(name: str, *arguments: Any) -> Any:
-    state = _TASKS[name](*arguments, return_state=True)
-    if isinstance(state.data, ResenhaError):
-        raise state.data
-    return state.result()
-
-
-@flow(name="build-bundle", flow_run_name="{recipe}", persist_result=False, validate_parameters=True)
+@flow(name="build-bundle", flow_run_name=_run_name, persist_result=False, validate_parameters=True)
 def build_bundle(
-    recipe: str = "quick",
+    recipe: Text = "quick",
     corpus: CorpusName | None = None,
     archive: Path | None = None,
-    archive_sha256: str | None = None,
+    archive_sha256: Text | None = None,
     artifacts: Path = Path("artifacts"),
 ) -> Any:
     """Bring reviews from download to a published bundle.
 
     Args:
         recipe: A shipped recipe's name, or the path of a TOML file.
-        corpus: Where the reviews come from; the recipe's choice where None.
-        archive: The user's own copy of the corpus's archive.
-        archive_sha256: The checksum that it has to have.
+        corpus: Where the reviews come from; the recipe's choice where none is given.
+        archive: Your own copy of the corpus's archive: a file or folder on the machine of the worker.
+        archive_sha256: The checksum that the archive has to have.
         artifacts: Where runs and bundles are kept.
 
     Returns:
         The table that ``pipeline.chain.outcome_table`` makes of the outcome.
     """
     try:
-        sourcing = Sourcing(corpus, archive, archive_sha256)
-        return outcome_table(run_chain(Workspace(artifacts), load_recipe(recipe), sourcing, run=_run_as_task))
+        read = load_recipe(recipe)
+        return _build(Workspace(artifacts), read, Sourcing(corpus, archive, archive_sha256))
     except ResenhaError as error:
-        return Failed(message=f"{type(error).__name__}: the log says more", data=error)
+        return Failed(message=f"{type(error).__name__}: {error}", data=error)
+
+
+def _build(workspace: Workspace, recipe: Recipe, sourcing: Sourcing) -> str:
+    pages = StagePages(recipe)
+    bar = ProgressBar(key_of(recipe.name, "training"), f"epochs of recipe {recipe.name}")
+
+    def run(name: str, *arguments: Any) -> Any:
+        result = run_stage_as_task(name, *arguments)
+        pages.show(result)
+        return result
+
+    try:
+        with progress_from_log(bar):
+            outcome = run_chain(workspace, recipe, sourcing, run=run)
+    except GateError as error:
+        pages.show_refused(error)
+        raise
+    bar.show(1.0)
+    return outcome_table(outcome)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

@@ -21,6 +21,10 @@ A message says where, what was found, what was expected and what to do next.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
 
 class ResenhaError(Exception):
     """Anything Resenha reports in one line instead of a traceback."""
@@ -81,6 +85,11 @@ class BundleError(ResenhaError):
 
 class GateError(BundleError):
     """A gate refused a network; the message carries gate, figure and limit."""
+
+    gates: Sequence[Mapping[str, Any]] = ()
+    """Records of all that were asked."""
+    report: Path | None = None
+    """Where the figures can be read."""
 
 
 class InputOutputError(ResenhaError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from pipeline.errors import GateError
@@ -31,7 +32,7 @@ class Gate:
         return f"{self.name}: {figure}, limit {self.limit}: {self.message}"
 
 
-def require(gates: Iterable[Gate], *, report: object) -> None:
+def require(gates: Iterable[Gate], *, report: Path) -> None:
     """Let a network pass only if every gate did.
 
     Args:
@@ -41,6 +42,7 @@ def require(gates: Iterable[Gate], *, report: object) -> None:
     Raises:
         GateError: If one refused; the message holds each that did.
     """
+    gates = list(gates)
     refused = [gate for gate in gates if not gate.passed]
     if refused:
         reasons = "\n".join(f"  gate {gate}" for gate in refused)
@@ -48,4 +50,6 @@ def require(gates: Iterable[Gate], *, report: object) -> None:
             f"refused, nothing was published and artifacts/current is as it was:\n{reasons}\n"
             f"  figures: {report}"
         )
-        raise GateError(msg)
+        error = GateError(msg)
+        error.gates, error.report = [gate.to_record() for gate in gates], report
+        raise error

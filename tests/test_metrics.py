@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -72,14 +74,14 @@ def test_a_refusal_names_every_gate_that_refused_and_where_the_figures_are() -> 
     with pytest.raises(
         GateError, match=r"(?s)artifacts/current is as it was.*not_collapsed.*above_chance.*page\.md"
     ):
-        require(gates, report="page.md")
+        require(gates, report=Path("page.md"))
 
 
 def test_gates_that_passed_say_nothing_beside_one_that_refused() -> None:
     gates = [Gate(name, passed=name == "a", figure=None, limit="", message="") for name in "ab"]
-    require(gates[:1], report="")
+    require(gates[:1], report=Path())
     with pytest.raises(GateError) as refusal:
-        require(gates, report="")
+        require(gates, report=Path())
     assert "gate b" in str(refusal.value)
     assert "gate a" not in str(refusal.value)
 

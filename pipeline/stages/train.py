@@ -128,4 +128,5 @@ class _Progress(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships 
         if self._bar is not None:
             self._bar.close()
         figures = " · ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
-        _log.info("epoch %d/%d · %s · %.1f s", epoch + 1, self._epochs, figures, self.seconds[-1])
+        told = epoch + 1, self._epochs, figures, self.seconds[-1]
+        _log.info("epoch %d/%d · %s · %.1f s", *told, extra={"share": (epoch + 1) / self._epochs})

@@ -1,0 +1,184 @@
+"""What a run shows in the UI: artifacts whose keys stay the same from run to run.
+
+That an artifact cannot be kept never stops a run: the log says so, and the files that it was made
+from lie in the workspace.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.exceptions import PrefectException
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+from pipeline.errors import GateError
+from pipeline.recipe import Recipe
+from pipeline.reports import Compared, Evaluated, Prepared, Published
+from pipeline.runtime.bundle import CARD
+from pipeline.workspace import Done
+
+_log = logging.getLogger("resenha")
+
+
+def key_of(*parts: str) -> str:
+    """Join names into an artifact's key: lower case, digits and dashes, as Prefect wants them."""
+    return re.sub("[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")
+
+
+def _keep(create: Callable[..., Any], **content: Any) -> Any:
+    try:
+        return create(**content)
+    except (PrefectException, httpx.HTTPError, OSError, RuntimeError) as error:
+        name = content.get("key", "progress")
+        _log.warning("the page %r could not be kept: %s: %s", name, type(error).__name__, error)
+        return None
+
+
+class StagePages:
+    """Shows what each stage of one recipe's chain has found, as soon as it has.
+
+    ::
+
+        RECIPE-data          what is in the reviews
+        RECIPE-evaluation    figures, learning curve and calibration
+        RECIPE-parity        how far the ONNX graph is from the network
+        RECIPE-gates         every gate with its figure and limit
+        RECIPE-bundle        the bundle's card, path and digest
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe.name
+        self._pages: dict[type, Callable[[Any], None]] = {
+            Prepared: self._show_data,
+            Evaluated: self._show_evaluation,
+            Compared: self._show_parity,
+            Published: self._show_bundle,
+        }
+
+    def show(self, result: Any) -> None:
+        """Show a stage's result, if it is one that people look at."""
+        report = result.report if isinstance(result, Done) else result
+        show = self._pages.get(type(report))
+        if show is not None:
+            show(result)
+
+    def show_refused(self, error: GateError) -> None:
+        """Show what can be seen of a network that gates refused."""
+        self.show_gates(error.gates)
+        if error.report is not None and error.report.name == Evaluated.PAGE:
+            self._show_page("evaluation", error.report, "refused")
+
+    def _show_page(self, name: str, page: Path, description: str) -> None:
+        text = page.read_text("utf-8")
+        picture = page.with_suffix(".png")
+        if picture.exists():
+            encoded = base64.b64encode(picture.read_bytes()).decode()
+            title, _, rest = text.partition("\n")
+            text = f"{title}\n\n![Learning curve and calibration](data:image/png;base64,{encoded})\n{rest}"
+        self._keep(create_markdown_artifact, name, markdown=text, description=description)
+
+    def _keep(self, create: Callable[..., Any], name: str, **content: Any) -> None:
+        _keep(create, key=key_of(self._recipe, name), **content)
+
+    def _show_data(self, prepared: Done[Prepared]) -> None:
+        self._show_page("data", prepared[Prepared.PAGE], str(prepared.report))
+
+    def _show_evaluation(self, evaluated: Done[Evaluated]) -> None:
+        self._show_page("evaluation", evaluated[Evaluated.PAGE], str(evaluated.report))
+
+    def _show_parity(self, compared: Done[Compared]) -> None:
+        report = compared.report
+        figures = [{"measure": name, "value": _shown(value)} for name, value in report.parity.items()]
+        self._keep(create_table_artifact, "parity", table=figures, description=str(report))
+
+    def _show_bundle(self, published: Published) -> None:
+        self.show_gates(published.gates)
+        card = (Path(published.bundle) / CARD).read_text("utf-8")
+        facts = f"`{published.bundle}`, {published.note}\n\nDigest `{published.digest}`"
+        title, _, rest = card.partition("\n")
+        text = f"{title}\n\n{facts}\n{rest}"
+        self._keep(create_markdown_artifact, "bundle", markdown=text, description=published.note)
+
+    def show_gates(self, gates: Iterable[Mapping[str, Any]]) -> None:
+        """Show every gate with its figure and limit."""
+        table = [
+            {
+                "gate": gate["name"],
+                "passed": "yes" if gate["passed"] else "NO",
+                "figure": _shown(gate["figure"]),
+                "limit": gate["limit"],
+                "what it means": gate["message"],
+            }
+            for gate in gates
+        ]
+        passed = sum(row["passed"] == "yes" for row in table)
+        self._keep(
+            create_table_artifact, "gates", table=table, description=f"{passed} of {len(table)} passed"
+        )
+
+
+def _shown(value: Any) -> str:
+    """Give a figure as people read it: tables in the UI hold texts."""
+    if value is None or value == []:
+        return "none"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+class ProgressBar:
+    """A bar in the UI, beside a log that tells the same in lines."""
+
+    def __init__(self, key: str, description: str) -> None:
+        self._shown = 0.0
+        self._artifact: UUID | None = _keep(
+            create_progress_artifact, progress=0.0, key=key, description=description
+        )
+
+    def show(self, share: float) -> None:
+        """Move the bar to a share from 0 to 1."""
+        percent = round(100 * min(share, 1.0), 1)
+        if self._artifact is None or percent <= self._shown:
+            return
+        self._shown = percent
+        # The work does not wait for a server that is away: the next time will do.
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+            _keep(update_progress_artifact, artifact_id=self._artifact, progress=percent)
+
+
+@contextmanager
+def progress_from_log(bar: ProgressBar) -> Iterator[None]:
+    """Move a bar by what the stages' log tells: records that carry a ``share`` from 0 to 1."""
+    handler = _ShareHandler(bar)
+    _log.addHandler(handler)
+    try:
+        yield
+    finally:
+        _log.removeHandler(handler)
+
+
+class _ShareHandler(logging.Handler):
+    def __init__(self, bar: ProgressBar) -> None:
+        super().__init__()
+        self._bar = bar
+
+    def emit(self, record: logging.LogRecord) -> None:
+        share = getattr(record, "share", None)
+        if share is not None:
+            self._bar.show(share)
