@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ import httpx
 from prefect.artifacts import (
     create_markdown_artifact,
     create_progress_artifact,
-    create_table_artifact,
     update_progress_artifact,
 )
 from prefect.exceptions import PrefectException
@@ -32,6 +31,20 @@ from pipeline.runtime.bundle import CARD
 from pipeline.workspace import Done
 
 _log = logging.getLogger("resenha")
+_MEASURES = {
+    "rows": "rows compared",
+    "largest": "largest difference of two scores",
+    "mean": "mean difference",
+    "percentile_99_9": "difference that 99.9 % stay below",
+    "worst_row": "where it is largest",
+    "labels_changed": "labels that change",
+    "labels_changed_outside_band": "… of scores that do not lie at the threshold itself",
+    "changed_rows": "… in the rows",
+    "band": "how far from the threshold a label may change",
+    "padding": "largest difference on rows of padding only",
+    "company": "largest difference that the other rows of a batch make",
+}
+"""Names of the figures of parity, in words."""
 
 
 def key_of(*parts: str) -> str:
@@ -102,8 +115,17 @@ class StagePages:
 
     def _show_parity(self, compared: Done[Compared]) -> None:
         report = compared.report
-        figures = [{"measure": name, "value": _shown(value)} for name, value in report.parity.items()]
-        self._keep(create_table_artifact, "parity", table=figures, description=str(report))
+        rows = [(_MEASURES.get(name, name), _shown(value)) for name, value in report.parity.items()]
+        lines = [
+            f"# Parity: recipe {self._recipe}, graph {report.form}",
+            "",
+            "The scores that ONNX Runtime gives beside those of the trained network.",
+            "",
+            *_table(("measure", "figure"), rows),
+            "",
+            *_gate_lines(report.gates),
+        ]
+        self._keep(create_markdown_artifact, "parity", markdown="\n".join(lines), description=str(report))
 
     def _show_bundle(self, published: Published) -> None:
         self.show_gates(published.gates)
@@ -115,24 +137,36 @@ class StagePages:
 
     def show_gates(self, gates: Iterable[Mapping[str, Any]]) -> None:
         """Show every gate with its figure and limit."""
-        table = [
-            {
-                "gate": gate["name"],
-                "passed": "yes" if gate["passed"] else "NO",
-                "figure": _shown(gate["figure"]),
-                "limit": gate["limit"],
-                "what it means": gate["message"],
-            }
-            for gate in gates
-        ]
-        passed = sum(row["passed"] == "yes" for row in table)
-        self._keep(
-            create_table_artifact, "gates", table=table, description=f"{passed} of {len(table)} passed"
+        gates = list(gates)
+        passed = f"{sum(gate['passed'] for gate in gates)} of {len(gates)} passed"
+        lines = [f"# Gates: recipe {self._recipe}, {passed}", "", *_gate_lines(gates)]
+        self._keep(create_markdown_artifact, "gates", markdown="\n".join(lines), description=passed)
+
+
+def _gate_lines(gates: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Give a table, and below it what the gates say: the UI wraps lists, and cuts tables off."""
+    rows = (
+        (
+            gate["name"],
+            "yes" if gate["passed"] else "**NO**",
+            "" if gate["figure"] is None else _shown(gate["figure"]),
+            gate["limit"],
         )
+        for gate in gates
+    )
+    told = (f"- **{gate['name']}**: {gate['message']}" for gate in gates)
+    return [*_table(("gate", "passed", "figure", "limit"), rows), "", *told]
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Give a table in Markdown."""
+    escaped = (" | ".join(cell.replace("|", "\\|") for cell in row) for row in (head, *rows))
+    first, *others = (f"| {line} |" for line in escaped)
+    return [first, "|" + "---|" * len(head), *others]
 
 
 def _shown(value: Any) -> str:
-    """Give a figure as people read it: tables in the UI hold texts."""
+    """Give a figure as people read it."""
     if value is None or value == []:
         return "none"
     if isinstance(value, float):
