@@ -52,7 +52,8 @@ def key_of(*parts: str) -> str:
     return re.sub("[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")
 
 
-def _keep(create: Callable[..., Any], **content: Any) -> Any:
+def keep(create: Callable[..., Any], **content: Any) -> Any:
+    """Create or update an artifact by one of Prefect's functions; None, and a warning, where that fails."""
     try:
         return create(**content)
     except (PrefectException, httpx.HTTPError, OSError, RuntimeError) as error:
@@ -105,7 +106,7 @@ class StagePages:
         self._keep(create_markdown_artifact, name, markdown=text, description=description)
 
     def _keep(self, create: Callable[..., Any], name: str, **content: Any) -> None:
-        _keep(create, key=key_of(self._recipe, name), **content)
+        keep(create, key=key_of(self._recipe, name), **content)
 
     def _show_data(self, prepared: Done[Prepared]) -> None:
         self._show_page("data", prepared[Prepared.PAGE], str(prepared.report))
@@ -121,7 +122,7 @@ class StagePages:
             "",
             "The scores that ONNX Runtime gives beside those of the trained network.",
             "",
-            *_table(("measure", "figure"), rows),
+            *table(("measure", "figure"), rows),
             "",
             *_gate_lines(report.gates),
         ]
@@ -155,10 +156,10 @@ def _gate_lines(gates: Sequence[Mapping[str, Any]]) -> list[str]:
         for gate in gates
     )
     told = (f"- **{gate['name']}**: {gate['message']}" for gate in gates)
-    return [*_table(("gate", "passed", "figure", "limit"), rows), "", *told]
+    return [*table(("gate", "passed", "figure", "limit"), rows), "", *told]
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Give a table in Markdown."""
     escaped = (" | ".join(cell.replace("|", "\\|") for cell in row) for row in (head, *rows))
     first, *others = (f"| {line} |" for line in escaped)
@@ -181,7 +182,7 @@ class ProgressBar:
 
     def __init__(self, key: str, description: str) -> None:
         self._shown = 0.0
-        self._artifact: UUID | None = _keep(
+        self._artifact: UUID | None = keep(
             create_progress_artifact, progress=0.0, key=key, description=description
         )
 
@@ -193,7 +194,7 @@ class ProgressBar:
         self._shown = percent
         # The work does not wait for a server that is away: the next time will do.
         with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
-            _keep(update_progress_artifact, artifact_id=self._artifact, progress=percent)
+            keep(update_progress_artifact, artifact_id=self._artifact, progress=percent)
 
 
 @contextmanager

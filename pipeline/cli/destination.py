@@ -11,8 +11,6 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from pipeline.errors import InputOutputError, UsageError
 from pipeline.runtime.rows import printable
 
@@ -181,8 +179,8 @@ def standard_output() -> Iterator[Any]:
         raise InputOutputError(msg) from error
 
 
-def print_summary(page: dict[str, Any]) -> None:
-    """Tell on standard error, in one line, what became of the rows."""
+def tell_summary(page: dict[str, Any]) -> str:
+    """Tell in one line what became of the rows."""
     rejected = page["rejected"]
     parts = [f"{page['scored']:,} scored", f"{sum(rejected.values()):,} rejected"]
     if rejected:
@@ -199,4 +197,4 @@ def print_summary(page: dict[str, Any]) -> None:
     parts.append(f"words unknown {page['unknown_share']:.1%}")
     if "seconds" in page:
         parts.append(f"{page['seconds']:.1f} s, {page['reviews_per_second']:,.0f} reviews/s")
-    click.echo(f"{page['rows_in']:,} rows: " + " · ".join(parts), err=True)
+    return f"{page['rows_in']:,} rows: " + " · ".join(parts)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli.destination import check_file, check_files_differ, print_summary, standard_output
+from pipeline.cli.destination import check_file, check_files_differ, standard_output, tell_summary
 
 _REJECTED = 3
 
@@ -64,5 +64,5 @@ def merge(
             stack.enter_context(durable_file(summary, overwrite=overwrite)).write(json_page(page))
         stream.flush()
     if not quiet:
-        print_summary(page)
+        click.echo(tell_summary(page), err=True)
     return _REJECTED if page["rejected"] else 0

@@ -16,9 +16,9 @@ from pipeline.cli.destination import (
     Destination,
     Kind,
     choose_destination,
-    print_summary,
     refuse_inputs_as_outputs,
     standard_output,
+    tell_summary,
 )
 from pipeline.cli.options import bundle_path
 from pipeline.cli.progress import progress
@@ -118,7 +118,7 @@ class ScoreRun:
             with durable_file(self._destination.summary, overwrite=self._destination.overwrite) as stream:
                 stream.write(json_page(page))
         if not self._is_quiet:
-            print_summary(page)
+            click.echo(tell_summary(page), err=True)
         return _REJECTED if page["rejected"] else 0
 
     def _introduce(self) -> None:
