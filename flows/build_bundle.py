@@ -14,6 +14,7 @@ import click
 from prefect import flow, runtime
 from prefect.states import Failed
 
+from flows.attendance import attend
 from flows.pages import ProgressBar, StagePages, key_of, progress_from_log
 from flows.parameters import Text
 from flows.stage_tasks import run_stage_as_task
@@ -51,6 +52,7 @@ def build_bundle(
     Returns:
         The table that ``pipeline.chain.outcome_table`` makes of the outcome.
     """
+    attend()
     try:
         read = load_recipe(recipe)
         return _build(Workspace(artifacts), read, Sourcing(corpus, archive, archive_sha256))
