@@ -50,6 +50,11 @@ class Rounds:
         pairs = zip(self.seconds[slower], self.seconds[faster], strict=True)
         return Spread.over(scale * one / other for one, other in pairs)
 
+    def difference(self, slower: str, faster: str) -> Spread:
+        """Give how many seconds longer the first took than the second, round by round."""
+        pairs = zip(self.seconds[slower], self.seconds[faster], strict=True)
+        return Spread.over(one - other for one, other in pairs)
+
 
 def take_turns(
     contenders: Mapping[str, Callable[[], Any]],

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +53,7 @@ def run_process(
     output: Path | None = None,
     kill_after: float | None = None,
     allowed: Collection[int] = (0,),
+    environment: Mapping[str, str] = os.environ,
 ) -> Finished:
     """Run a command from its start to its end.
 
@@ -62,6 +63,7 @@ def run_process(
         output: File that takes its standard output, as a shell's ``>`` does.
         kill_after: Seconds after which it is ended by SIGKILL, if it has not ended by then.
         allowed: Exit statuses that mean no failure.
+        environment: What it is started with.
 
     Raises:
         ResenhaError: If its exit status is another one.
@@ -69,7 +71,7 @@ def run_process(
     job = [list(command), text, str(output) if output else None, kill_after]
     launcher = [sys.executable, "-S", "-c", _LAUNCHER, json.dumps(job)]
     # An installed package has its bytecode beside it; a folder of sources writes it in its first run.
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment = {name: value for name, value in environment.items() if name != "PYTHONDONTWRITEBYTECODE"}
     answer = subprocess.run(launcher, capture_output=True, text=True, check=True, env=environment).stdout
     status, seconds, peak, said = json.loads(answer)
     was_killed = kill_after is not None and status == -signal.SIGKILL

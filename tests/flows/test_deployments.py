@@ -76,7 +76,7 @@ def test_a_deployment_says_what_it_is_and_lets_one_run_at_a_time(deployment: dic
 def test_what_a_deployment_and_its_schedules_set_are_parameters_of_the_flow(
     deployment: dict[str, Any],
 ) -> None:
-    flow = load_flow_from_entrypoint(deployment["entrypoint"], use_placeholder_flow=False)
+    flow: Flow[..., Any] = load_flow_from_entrypoint(deployment["entrypoint"], use_placeholder_flow=False)
     known = set(parameter_schema(flow).properties)
     given = [deployment["parameters"], *(each["parameters"] for each in deployment.get("schedules", ()))]
     for parameters in given:
@@ -106,7 +106,7 @@ def typed(flow: Flow[..., Any], *given: str) -> dict[str, Any]:
 
 @pytest.fixture
 def flows() -> dict[str, Flow[..., Any]]:
-    found = [load_flow_from_entrypoint(deployment["entrypoint"]) for deployment in DEPLOYMENTS]
+    found: list[Flow[..., Any]] = [load_flow_from_entrypoint(each["entrypoint"]) for each in DEPLOYMENTS]
     return {flow.name: flow for flow in found}
 
 
@@ -164,7 +164,7 @@ def test_what_is_of_another_kind_is_refused(flow: str, given: str, flows: dict[s
 
 @pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=NAMES)
 def test_every_parameter_is_explained_in_the_form(deployment: dict[str, Any]) -> None:
-    flow = load_flow_from_entrypoint(deployment["entrypoint"])
+    flow: Flow[..., Any] = load_flow_from_entrypoint(deployment["entrypoint"])
     for name, shown in parameter_schema(flow).properties.items():
         assert shown.get("description"), name
 
@@ -184,7 +184,12 @@ def test_deploying_loads_no_tensorflow(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_API")}
     environment |= {"PREFECT_HOME": str(tmp_path), "RESENHA_ARTIFACTS": str(tmp_path), "DO_NOT_TRACK": "1"}
     result = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert "status 0 loaded []" in result.stdout.replace("None", "0"), result.stdout + result.stderr
     for name in ("build-bundle/local", "score-reviews/nightly"):

@@ -62,7 +62,16 @@ class Service:
     def command(self, verb: str) -> None:
         artifacts = str(self.place.home.parent)
         subprocess.run(
-            [sys.executable, "-m", "flows.service", verb, "--artifacts", artifacts, "--port", str(self.place.port)],
+            [
+                sys.executable,
+                "-m",
+                "flows.service",
+                verb,
+                "--artifacts",
+                artifacts,
+                "--port",
+                str(self.place.port),
+            ],
             check=True,
             capture_output=True,
             cwd=ROOT,
@@ -110,7 +119,9 @@ class Service:
     def kill(self, part: str) -> None:
         (process,) = started_by(self.place.home, [part])
         os.kill(process.number, signal.SIGKILL)
-        await_that(lambda: [one.number for one in started_by(self.place.home, [part])] not in ([], [process.number]))
+        await_that(
+            lambda: [one.number for one in started_by(self.place.home, [part])] not in ([], [process.number])
+        )
         await_that(self.place.answers)
 
 
@@ -195,4 +206,6 @@ def test_a_run_goes_on_from_the_stage_that_was_not_finished(
     assert read_manifest(artifacts / "current").digest == digest
     assert not list(artifacts.rglob("*.tmp"))
     assert service.unfinished() == 0
-    record_property("seen", f"{ended.lower()}; again: {', '.join(sorted(again, key=KEPT.index)) or 'nothing'}")
+    record_property(
+        "seen", f"{ended.lower()}; again: {', '.join(sorted(again, key=KEPT.index)) or 'nothing'}"
+    )
