@@ -22,8 +22,8 @@ from pipeline.quiet_tensorflow import import_tensorflow_quietly
 from pipeline.stages.acquire import Sourcing
 
 CONTESTS = (
-    "ids-to-score", "text-to-ids", "text-to-score", "scaling", "durable-output", "flow-overhead", "cold-start",
-    "limit",
+    "ids-to-score", "text-to-ids", "text-to-score", "scaling", "durable-output", "flow-overhead",
+    "cold-start", "limit",
 )  # fmt: skip
 
 

@@ -56,4 +56,4 @@ def _stall_in(stage: str, stall: Callable[[], None]) -> None:
         return result
 
     pipeline.workspace._do = do_half  # type: ignore[assignment]
-    stage_tasks.call_stage = call_half
+    stage_tasks.call_stage = call_half  # type: ignore[attr-defined]
