@@ -6,6 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RECIPE ?= quick
 ARTIFACTS ?= artifacts
+PORT ?= 4200
 
 export PYTHONUNBUFFERED := 1
 # Prefect's own files stay beside the project's, and it reports to nobody.
@@ -17,18 +18,30 @@ export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
 options = $(if $(CORPUS),--corpus '$(CORPUS)') $(if $(ARCHIVE),--archive '$(ARCHIVE)') \
   $(if $(ARCHIVE_SHA256),--archive-sha256 '$(ARCHIVE_SHA256)') --artifacts '$(ARTIFACTS)'
 
+service = --artifacts '$(ARTIFACTS)' --port '$(PORT)'
+
 .DEFAULT_GOAL := help
-.PHONY: help pipeline test test-faults bench lint format requirements clean
+.PHONY: help pipeline serve stop status test test-faults bench lint format requirements clean
 
 help: ## Print these targets
 	@echo 'make TARGET, where TARGET is one of'
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 	@echo 'pipeline takes RECIPE=name or file.toml, CORPUS=auto|imdb|aclimdb|files|sample,'
 	@echo '  ARCHIVE=your copy of the archive, ARCHIVE_SHA256=its checksum, ARTIFACTS=folder'
+	@echo 'serve, stop and status take PORT=number, ARTIFACTS=folder'
 
 pipeline: $(VENV)/pipeline.stamp ## From reviews to a proven bundle (RECIPE=, CORPUS=, ARCHIVE=, ARCHIVE_SHA256=)
 	@mkdir -p "$$PREFECT_HOME"
 	@$(BIN)/python -m flows.build_bundle '$(RECIPE)' $(options)
+
+serve: $(VENV)/pipeline.stamp ## Start a Prefect server and a worker on this machine, until `make stop` (PORT=)
+	@$(BIN)/python -m flows.service start $(service)
+
+stop: $(VENV)/pipeline.stamp ## End what `make serve` started, and nothing else
+	@$(BIN)/python -m flows.service stop $(service)
+
+status: $(VENV)/pipeline.stamp ## Show server, worker and runs
+	@$(BIN)/python -m flows.service status $(service)
 
 test: $(VENV)/development.stamp ## Run the tests (ARGS= goes to pytest)
 	@$(BIN)/python -m pytest $(ARGS)
@@ -52,7 +65,8 @@ format: $(VENV)/development.stamp ## Put the code into its format
 requirements: $(VENV)/development.stamp ## Renew the exact versions under requirements/ (needs uv)
 	@requirements/renew
 
-clean: ## Remove runs and caches; bundles stay
+clean: ## Remove runs and caches; bundles stay, a service does not
+	@if [ -x $(BIN)/python ] && [ -f '$(ARTIFACTS)/prefect/service.json' ]; then $(BIN)/python -m flows.service stop $(service); fi
 	rm -rf '$(ARTIFACTS)/runs' '$(ARTIFACTS)/prefect' .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/python.stamp: Makefile

@@ -10,9 +10,11 @@ from __future__ import annotations
 import atexit
 import fcntl
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 
+from flows.processes import MARK
 from pipeline.errors import InputOutputError
 from pipeline.runtime.rows import printable
 
@@ -34,7 +36,19 @@ def attend() -> None:
     from prefect.settings import get_current_settings
 
     if (run := flow_run.get_id()) and run not in _held:
-        hold(get_current_settings().home, run)
+        home = get_current_settings().home
+        hold(home, run)
+        if MARK in os.environ:
+            _keep_output(home / "runs.log")
+
+
+def _keep_output(log: Path) -> None:
+    """Let output go to a file: the pipe to the worker breaks with it, and Prefect's log with the pipe."""
+    with log.open("ab") as stream:
+        for output in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                output.flush()
+            os.dup2(stream.fileno(), output.fileno())
 
 
 def hold(home: Path, run: str) -> None:
@@ -51,7 +65,7 @@ def hold(home: Path, run: str) -> None:
         fcntl.flock(_held[run], fcntl.LOCK_EX)
         temporary.rename(path)
     except OSError as error:
-        msg = f"{printable(str(path))} cannot be locked: {error.strerror}; PREFECT_HOME has to be on a local disk"
+        msg = f"{printable(str(path))} cannot be locked: {error.strerror}; set PREFECT_HOME to a local folder"
         raise InputOutputError(msg) from error
     atexit.register(path.unlink, missing_ok=True)
 

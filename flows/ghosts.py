@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from prefect.automations import AutomationCore, EventTrigger, Posture, ResourceSpecification
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, TaskRunFilter
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.events.actions import ChangeFlowRunState
 from prefect.states import Cancelled, Crashed
 
@@ -41,7 +42,7 @@ class Worker:
 
 
 def lay_ghosts(client: SyncPrefectClient, worker: Worker) -> list[FlowRun]:
-    """Mark the runs of this machine whose process is gone as crashed, or as cancelled where that was asked for.
+    """Mark this machine's runs without a process as crashed, or as cancelled where that was asked for.
 
     A run is judged by the lock that its process holds (see ``flows.attendance``), and until that is taken
     by whether there is a process that a worker started for it. Runs of other workers are left alone.
@@ -85,9 +86,9 @@ def is_ghost(run: FlowRun, worker: Worker, living: Iterable[str]) -> bool:
 
 
 def _lay(client: SyncPrefectClient, run: FlowRun) -> bool:
-    """Give a ghost, and the tasks it left running, a last state; the server keeps one that came in between."""
+    """Give a ghost and the tasks it left running a last state; one that came in between stays."""
     is_cancelling = run.state is not None and run.state.is_cancelling()
-    state = Cancelled(message=ADVICE) if is_cancelling else Crashed(message=ADVICE)
+    state: State[Any] = Cancelled(message=ADVICE) if is_cancelling else Crashed(message=ADVICE)
     if client.set_flow_run_state(run.id, state).status != "ACCEPT":
         return False
     for task_run in client.read_task_runs(
@@ -129,8 +130,6 @@ def ensure_zombie_automation(
                 threshold=1,
                 within=silence,
             ),
-            actions=[
-                ChangeFlowRunState(state=StateType.CRASHED, message=f"no heartbeat any more: {ADVICE}")
-            ],
+            actions=[ChangeFlowRunState(state=StateType.CRASHED, message=f"no heartbeat any more: {ADVICE}")],
         )
     )

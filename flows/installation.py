@@ -7,7 +7,7 @@ import json
 import os
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ class Installation:
         try:
             home.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            msg = f"{printable(str(home))} cannot be made: {error.strerror}; name another folder with ARTIFACTS="
+            msg = f"{printable(str(home))} cannot be made: {error.strerror}; name another one with ARTIFACTS="
             raise InputOutputError(msg) from error
         return cls(home.resolve(), port)
 
@@ -64,7 +64,7 @@ class Installation:
             # Defaults of ours that the environment may overrule.
             "PREFECT_WORKER_QUERY_SECONDS": "3",
             "PREFECT_LOGGING_EXTRA_LOGGERS": "resenha",
-            # Waits 2, 4, 8 ... seconds between attempts: four minutes, so that a run outlives a server's restart.
+            # After 2, 4, 8 ... seconds, for four minutes: so long a run bears a server that restarts.
             "PREFECT_CLIENT_MAX_RETRIES": "7",
             "PREFECT_CLI_COLORS": "false",
             "PREFECT_CLI_WRAP_LINES": "false",
@@ -93,10 +93,11 @@ class Installation:
     def answers(self) -> bool:
         """Tell whether a Prefect server answers there."""
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with suppress(OSError, ValueError):
+        try:
             with direct.open(f"{self.address}/api/health", timeout=2) as answer:
-                return bool(json.load(answer) is True)
-        return False
+                return json.load(answer) is True
+        except (OSError, ValueError):
+            return False
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -109,7 +110,7 @@ class Installation:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                msg = f"{printable(str(self.home))} is in use: a service runs there already (`make status`, `make stop`)"
+                msg = f"{printable(str(self.home))} is in use: a service runs there (`make stop` ends it)"
                 raise OutputInUse(msg) from error
             yield
 

@@ -68,11 +68,14 @@ def end(home: Path, *parts: str, patience: float) -> None:
     while living := started_by(home, parts):
         overdue = time.monotonic() - deadline
         if overdue > _KILLED_BY:
-            msg = f"process {living[0].number} ({living[0].part}) does not end, not even when killed: look at its disk"
+            msg = (
+                f"process {living[0].number} ({living[0].part}) was killed and does not end: look at its disk"
+            )
             raise ResenhaError(msg)
         for process in living:
             if overdue > 0 or process.number not in told:
                 _signal(process.number, signal.SIGKILL if overdue > 0 else signal.SIGTERM)
+                _signal(process.number, signal.SIGCONT)  # One that is halted could not answer.
                 told.add(process.number)
         time.sleep(0.1)
 
@@ -105,7 +108,7 @@ def _from_ps() -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def read_listing(listing: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """Read the marks out of what macOS's ``ps -E`` prints: number, command, environment, with blanks between."""
+    """Read the marks out of macOS's ``ps -E``: number, command and environment, with blanks between."""
     for line in listing.splitlines():
         number, _, rest = line.strip().partition(" ")
         # A value ends where the next name begins; it may hold blanks itself.

@@ -19,9 +19,9 @@ from typing import Any
 import click
 
 from flows.installation import POOL, Installation
-from flows.processes import started_by
+from flows.processes import end, started_by
 from flows.supervisor import end_all
-from pipeline.errors import InterruptedRun, ResenhaError, UsageError
+from pipeline.errors import InterruptedRun, ResenhaError
 from pipeline.runtime.rows import printable, printable_message
 
 _NOT_UP = 3
@@ -45,10 +45,18 @@ def main() -> None:
 def _options(command: Callable[..., None]) -> Callable[..., None]:
     path = click.Path(path_type=Path, file_okay=False)
     artifacts = click.option(
-        "--artifacts", type=path, default=Path("artifacts"), show_default=True, help="Holds the folder prefect."
+        "--artifacts",
+        type=path,
+        default=Path("artifacts"),
+        show_default=True,
+        help="Holds the folder prefect.",
     )
     port = click.option(
-        "--port", type=click.IntRange(1, 65535), default=4200, show_default=True, help="Where the server listens."
+        "--port",
+        type=click.IntRange(1, 65535),
+        default=4200,
+        show_default=True,
+        help="Where the server listens.",
     )
     return artifacts(port(command))
 
@@ -94,6 +102,8 @@ def _start_supervisor(place: Installation) -> str:
             supervisor.terminate()
             supervisor.wait()
             raise
+    if not answer.startswith("0"):
+        supervisor.wait()  # Only then is nothing left.
     return answer or f"1 the supervisor died; {place.log('supervisor')} says why"
 
 
@@ -111,7 +121,8 @@ def _await_other(place: Installation) -> Installation:
 def _greet(place: Installation, words: str) -> None:
     click.echo(f"Prefect {words}, on this machine only, without analytics.")
     click.echo(f"  open      {place.address}")
-    click.echo(f"  logs      {', '.join(str(place.log(part)) for part in ('supervisor', 'server', 'worker'))}")
+    logs = ", ".join(str(place.log(part)) for part in ("supervisor", "server", "worker", "runs"))
+    click.echo(f"  logs      {logs}")
     click.echo(f"  prefect   PREFECT_API_URL={place.address}/api  (for its own commands)")
     click.echo("  look      make status")
     click.echo("  end       make stop")
@@ -132,6 +143,7 @@ def stop(artifacts: Path, port: int) -> None:
             os.kill(process.number, signal.SIGTERM)
     _await_release(place)
     with place.lock():
+        end(place.home, "supervisor", patience=10.0)  # It has let the lock go, and is about to end.
         end_all(place)  # What outlived a supervisor that was killed.
     click.echo("stopped")
 
@@ -140,9 +152,10 @@ def _await_release(place: Installation) -> None:
     deadline = time.monotonic() + _STOPS_WITHIN
     while place.is_taken():
         if time.monotonic() > deadline:
+            supervisor = place.read_state().get("process")
             msg = (
                 f"the service in {printable(str(place.home))} does not stop within {_STOPS_WITHIN:.0f} s:"
-                f" look at {place.log('supervisor')}, kill process {place.read_state().get('process')}, then stop again"
+                f" see {place.log('supervisor')}, kill process {supervisor} and stop again"
             )
             raise ResenhaError(msg)
         time.sleep(0.2)
@@ -180,7 +193,11 @@ def _runs_in_progress(place: Installation) -> list[tuple[str, Any, str]]:
         runs = read_unfinished(client)
         flows = {run.flow_id: client.read_flow(run.flow_id).name for run in runs}
     return [
-        ("run", run.state_name, printable(f"{flows[run.flow_id]} {run.name}, since {run.state.timestamp:%F %T}"))
+        (
+            "run",
+            run.state_name,
+            printable(f"{flows[run.flow_id]} {run.name}, since {run.state.timestamp:%F %T}"),
+        )
         for run in runs
         if run.state
     ]

@@ -21,18 +21,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from flows.installation import HOST, POOL, WORKER, Installation
-from flows.processes import end
+from flows.processes import end, started_by
 from pipeline.errors import InputOutputError, ResenhaError, UsageError
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
-_PATIENCE = {"server": 20.0, "worker": 40.0, "run": 20.0}
-"""Seconds between SIGTERM and SIGKILL; a worker itself gives its runs 30."""
+_PATIENCE = {"run": 60.0, "worker": 20.0, "server": 20.0}
+"""Seconds between SIGTERM and SIGKILL; training stops at the end of a batch."""
 _UP_WITHIN = 180.0
 """Seconds; a first start makes the database, which takes a slow machine a minute."""
 _GHOSTS_EVERY = 10.0
-_QUICK_DEATH = 30.0
+_QUICK_DEATH = 10.0
 """A part that lived longer, in seconds, is started again at once."""
 _QUICK_DEATHS = 5
 _LOG = logging.getLogger("resenha.service")
@@ -78,7 +78,9 @@ class Part:
         self.quick_deaths = self.quick_deaths + 1 if lived < _QUICK_DEATH else 0
         how = f"ended with status {status} after {lived:.0f} s"
         if self.quick_deaths >= _QUICK_DEATHS:
-            self.word = f"given up: {how}, for the {_QUICK_DEATHS}th time; {self.place.log(self.name)} says why"
+            self.word = (
+                f"given up: {how}, for the {_QUICK_DEATHS}th time; {self.place.log(self.name)} says why"
+            )
             self.due = float("inf")
         else:
             self.word = f"{how}, is started again"
@@ -89,19 +91,6 @@ class Part:
     def is_due(self) -> bool:
         """Tell whether it is dead and may be started again."""
         return self.process is None and time.monotonic() >= self.due
-
-    def end(self) -> None:
-        """End the process: SIGTERM, then patience, then SIGKILL."""
-        if self.process is None:
-            return
-        self.process.terminate()
-        try:
-            self.process.wait(_PATIENCE[self.name])
-        except subprocess.TimeoutExpired:
-            _LOG.warning("%s does not end and is killed", self.name)
-            self.process.kill()
-            self.process.wait()
-        self.process = None
 
 
 class Supervisor:
@@ -147,7 +136,9 @@ class Supervisor:
         with self._client() as client, suppress(Exception):  # Not there yet, for whatever reason.
             found = client.read_workers_for_work_pool(POOL)
             return any(
-                one.name == WORKER and one.last_heartbeat_time and one.last_heartbeat_time >= self.worker.since
+                one.name == WORKER
+                and one.last_heartbeat_time
+                and one.last_heartbeat_time >= self.worker.since
                 for one in found
             )
         return False
@@ -182,13 +173,8 @@ class Supervisor:
             _LOG.warning("ghosts could not be laid, in %.0f s again: %r", _GHOSTS_EVERY, error)
 
     def take_down(self) -> None:
-        """End the worker with its runs, then the server, so that runs can report their end."""
-        self.worker.end()
-        end(self.place.home, "worker", "run", patience=_PATIENCE["run"])
-        if self.server.process:
-            self.lay_ghosts()
-        self.server.end()
-        end(self.place.home, "server", patience=_PATIENCE["server"])
+        """End the worker's runs, the worker and the server, in an order in which all can report their end."""
+        end_all(self.place, before_server=self.lay_ghosts)
 
     def _tell(self) -> None:
         self.place.write_state(
@@ -202,10 +188,19 @@ class Supervisor:
         return get_client(sync_client=True)
 
 
-def end_all(place: Installation) -> None:
-    """End what is left of a service whose supervisor is gone, the worker and its runs first."""
-    for part in ("worker", "run", "server"):
-        end(place.home, part, patience=_PATIENCE[part])
+def end_all(place: Installation, *, before_server: Callable[[], None] = lambda: None) -> None:
+    """End all that the service in a folder consists of, except its supervisor.
+
+    A worker that is told to stop kills its runs at once, and one that goes on begins the next run when one
+    ends. So it is halted until its runs were told, have tidied up and reported that they were stopped.
+    """
+    for worker in started_by(place.home, ["worker"]):
+        with suppress(ProcessLookupError):
+            os.kill(worker.number, signal.SIGSTOP)
+    end(place.home, "run", patience=_PATIENCE["run"])
+    end(place.home, "worker", "run", patience=_PATIENCE["worker"])
+    before_server()
+    end(place.home, "server", patience=_PATIENCE["server"])
 
 
 def refuse_taken_port(port: int) -> None:
@@ -242,7 +237,7 @@ def main(home: str, port: str, descriptor: str) -> int:
         try:
             _serve(supervisor, asker)
         except ResenhaError as error:
-            _LOG.error("%s", error)  # noqa: TRY400 - a refusal is no bug to be traced
+            _LOG.error("%s", error)
             _answer(asker, f"{error.exit_status} {error}")
             return error.exit_status
     return 0
