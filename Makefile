@@ -21,14 +21,14 @@ options = $(if $(CORPUS),--corpus '$(CORPUS)') $(if $(ARCHIVE),--archive '$(ARCH
 service = --artifacts '$(ARTIFACTS)' --port '$(PORT)'
 
 .DEFAULT_GOAL := help
-.PHONY: help pipeline serve stop status test test-faults bench lint format requirements clean
+.PHONY: help pipeline serve deploy stop status test test-faults bench lint format requirements clean
 
 help: ## Print these targets
 	@echo 'make TARGET, where TARGET is one of'
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 	@echo 'pipeline takes RECIPE=name or file.toml, CORPUS=auto|imdb|aclimdb|files|sample,'
 	@echo '  ARCHIVE=your copy of the archive, ARCHIVE_SHA256=its checksum, ARTIFACTS=folder'
-	@echo 'serve, stop and status take PORT=number, ARTIFACTS=folder'
+	@echo 'serve, deploy, stop and status take PORT=number, ARTIFACTS=folder'
 
 pipeline: $(VENV)/pipeline.stamp ## From reviews to a proven bundle (RECIPE=, CORPUS=, ARCHIVE=, ARCHIVE_SHA256=)
 	@mkdir -p "$$PREFECT_HOME"
@@ -36,6 +36,9 @@ pipeline: $(VENV)/pipeline.stamp ## From reviews to a proven bundle (RECIPE=, CO
 
 serve: $(VENV)/pipeline.stamp ## Start a Prefect server and a worker on this machine, until `make stop` (PORT=)
 	@$(BIN)/python -m flows.service start $(service)
+
+deploy: $(VENV)/pipeline.stamp ## Register the deployments of prefect.yaml with it
+	@$(BIN)/python -m flows.service deploy $(service)
 
 stop: $(VENV)/pipeline.stamp ## End what `make serve` started, and nothing else
 	@$(BIN)/python -m flows.service stop $(service)

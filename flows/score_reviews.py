@@ -1,4 +1,4 @@
-"""The flow ``score-reviews``: review files in, a directory of scores out, its parts scored over a Dask cluster.
+"""The flow ``score-reviews``: review files in, a directory of scores out, in parts over a Dask cluster.
 
 The directory is that of ``resenha score INPUT -o DIRECTORY/``, byte for byte: the same plan, the same parts,
 the same refusals. A run that died goes on with the first part that is missing.
@@ -11,19 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import click
-from prefect import flow, runtime, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow, runtime
 from prefect.states import Failed
 from pydantic import Field
 
 from flows.attendance import attend
-from flows.pages import ProgressBar, key_of
 from flows.parameters import Count, Flag, Share, Text
-from flows.score_pages import show_scores
-from pipeline.cli.destination import tell_summary
-from pipeline.cli.score import score
-from pipeline.cli.score_run import open_run
 from pipeline.errors import ResenhaError
 from pipeline.runtime.cores import usable_cores
 
@@ -47,7 +40,8 @@ def _directory(output: str, artifacts: Path | str) -> Path:
 
 
 @flow(name="score-reviews", flow_run_name=_run_name, persist_result=False, validate_parameters=True)
-def score_reviews(
+def score_reviews(  # noqa: PLR0913  # One form, with the options of `resenha score`.
+    *,
     inputs: Annotated[list[Text], Field(min_length=1)],
     output: Text = "{artifacts}/scores/{date}",
     bundle: Path | None = None,

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ import click
 from flows.installation import POOL, Installation
 from flows.processes import end, started_by
 from flows.supervisor import end_all
-from pipeline.errors import InterruptedRun, ResenhaError
+from pipeline.errors import InterruptedRun, ResenhaError, UsageError
 from pipeline.runtime.rows import printable, printable_message
 
 _NOT_UP = 3
@@ -126,6 +127,36 @@ def _greet(place: Installation, words: str) -> None:
     click.echo(f"  prefect   PREFECT_API_URL={place.address}/api  (for its own commands)")
     click.echo("  look      make status")
     click.echo("  end       make stop")
+
+
+@main.command()
+@_options
+def deploy(artifacts: Path, port: int) -> None:
+    """Register the deployments of prefect.yaml, in the folder that this is called in, with the server."""
+    place = Installation.under(artifacts, port)
+    place = Installation(place.home, place.read_state().get("port", port) if place.is_taken() else port)
+    if not place.answers():
+        msg = f"no Prefect server answers on {place.address}: start one with `make serve`"
+        raise UsageError(msg)
+    folder = Path.cwd()
+    settings = {"PWD": str(folder), "RESENHA_ARTIFACTS": str(artifacts.absolute())}
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
+    ended = subprocess.run(
+        command,
+        env=place.environment("deploy") | settings,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if ended.returncode:
+        msg = f"Prefect did not take {folder / 'prefect.yaml'}:\n{ended.stdout}"
+        raise ResenhaError(msg)
+    for name in re.findall("Deployment '([^']+)'", ended.stdout):
+        click.echo(f"deployed    {name}")
+    click.echo(f"  look      {place.address}/deployments")
+    click.echo(f"  run       export PREFECT_API_URL={place.address}/api DO_NOT_TRACK=1")
+    click.echo("            .venv/bin/prefect deployment run build-bundle/local --watch")
 
 
 @main.command()
