@@ -2,6 +2,8 @@
 
 A ghost holds the slot of its deployment's concurrency limit, so it keeps every later run waiting. Prefect
 itself notices a dead run only where its worker lives to tell, or by heartbeats that stay away.
+
+The service of ``make serve`` lays ghosts by itself; ``python -m flows.ghosts`` is for other workers.
 """
 
 from __future__ import annotations
@@ -12,15 +14,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import click
 from prefect.automations import AutomationCore, EventTrigger, Posture, ResourceSpecification
-from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, TaskRunFilter
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.events.actions import ChangeFlowRunState
+from prefect.settings import get_current_settings
 from prefect.states import Cancelled, Crashed
 
 from flows.attendance import forget_all_but, is_attended
 from flows.processes import runs_with_a_process
+from pipeline.runtime.rows import printable
 
 ADVICE = "its process is gone; run it again: finished stages are not done again"
 AUTOMATION = "resenha: runs whose heartbeat stopped"
@@ -133,3 +138,31 @@ def ensure_zombie_automation(
             actions=[ChangeFlowRunState(state=StateType.CRASHED, message=f"no heartbeat any more: {ADVICE}")],
         )
     )
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """See to it that runs whose process is gone hold nobody up, on the server that PREFECT_API_URL names."""
+
+
+@main.command()
+@click.argument("pool")
+@click.argument("worker")
+def lay(pool: str, worker: str) -> None:
+    """Mark what a WORKER of this machine left in POOL as crashed; to be called before it is started."""
+    place = Worker(get_current_settings().home, pool, worker, datetime.now(UTC))
+    with get_client(sync_client=True) as client:
+        for run in lay_ghosts(client, place):
+            click.echo(f"was a ghost: {printable(run.name)} ({run.id})")
+
+
+@main.command()
+def watch() -> None:
+    """Let the server crash runs whose heartbeat stays away for 90 s."""
+    with get_client(sync_client=True) as client:
+        ensure_zombie_automation(client)
+    click.echo(f"the server has the automation {AUTOMATION!r}")
+
+
+if __name__ == "__main__":
+    main()

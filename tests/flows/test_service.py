@@ -77,6 +77,19 @@ class Service:
     def kill(self, *parts: str) -> None:
         kill(self.place, *parts)
 
+    def accept(self) -> UUID:
+        """Do what a worker does first of all with a run; it takes the one slot."""
+        later = datetime.now(UTC) + timedelta(hours=1)
+        run = self.client.request(
+            "POST",
+            "/deployments/{id}/create_flow_run",
+            path_params={"id": self.deployment},
+            json={"state": {"type": "SCHEDULED", "state_details": {"scheduled_time": later.isoformat()}}},
+        ).json()["id"]
+        self.client.set_flow_run_state(run, Pending())
+        assert self.slots_taken() == 1
+        return UUID(run)
+
     def begin(self, seconds: float, *, attends: bool = True) -> FlowRun:
         parameters = {"seconds": seconds, "attends": attends}
         return self.client.create_flow_run_from_deployment(self.deployment, parameters=parameters)
@@ -223,19 +236,31 @@ def test_a_flow_outlives_its_worker(service: Service) -> None:
 
 
 def test_a_run_that_a_killed_worker_had_accepted_leaves_no_ghost(service: Service) -> None:
-    later = datetime.now(UTC) + timedelta(hours=1)
-    run = service.client.request(
-        "POST",
-        "/deployments/{id}/create_flow_run",
-        path_params={"id": service.deployment},
-        json={"state": {"type": "SCHEDULED", "state_details": {"scheduled_time": later.isoformat()}}},
-    ).json()["id"]
-    # As the worker does first of all; it takes the one slot.
-    service.client.set_flow_run_state(run, Pending())
-    assert service.slots_taken() == 1
+    run = service.accept()
     service.kill("worker")
-    assert service.end_of(UUID(run)) == ("Crashed", ADVICE)
+    assert service.end_of(run) == ("Crashed", ADVICE)
     service.expect_the_next_to_run()
+
+
+def test_other_services_lay_ghosts_by_a_command(service: Service) -> None:
+    run = service.accept()
+    assert ghosts(service, "watch") == f"the server has the automation {AUTOMATION!r}\n"
+    service.client.update_flow_run_labels(run, {"prefect.worker.name": "elsewhere"})
+    assert ghosts(service, "lay", POOL, WORKER) == ""
+    assert re.fullmatch(rf"was a ghost: [\w-]+ \({run}\)\n", ghosts(service, "lay", POOL, "elsewhere"))
+    assert service.end_of(run) == ("Crashed", ADVICE)
+    assert service.slots_taken() == 0
+
+
+def ghosts(service: Service, *arguments: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-m", "flows.ghosts", *arguments],
+        cwd=ROOT,
+        env={**service.place.environment("test"), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
 
 
 def test_a_run_whose_heartbeat_stopped_is_crashed_by_the_server(service: Service) -> None:
