@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -28,9 +28,16 @@ CANARY = "canary-7f3a9c51e2"
 
 
 class BuildService:
-    """A service of the tests' own."""
+    """A service of the tests' own.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: Holds its state.
+        before: Words of a command that starts the command which starts it.
+    """
+
+    def __init__(self, folder: Path, before: Sequence[str] = ()) -> None:
+        folder.mkdir(exist_ok=True)
+        self._before = before
         with socket.socket() as probe:
             probe.bind((HOST, 0))
             port = int(probe.getsockname()[1])
