@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -56,11 +57,14 @@ class BuildService:
         """Call ``make serve`` and its like."""
         options = ["--artifacts", str(self.place.home.parent), "--port", str(self.place.port)]
         command = [sys.executable, "-m", "flows.service", verb, *options]
+        if verb == "start":
+            command = [*self._before, *command]
         environment = {**os.environ, "RESENHA_TEST_SECRET": CANARY}
-        ended = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-        )
-        assert ended.returncode == 0, ended.stderr
+        # A file, not a pipe: a tracer stays, and would hold it open.
+        with tempfile.TemporaryFile("w+") as said:
+            ended = subprocess.run(command, cwd=ROOT, env=environment, stdout=said, stderr=said, check=False)
+            said.seek(0)
+            assert ended.returncode == 0, said.read()
 
     def prefect(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Call the command ``prefect``."""

@@ -7,7 +7,6 @@ import ipaddress
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,7 +27,7 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[BuildService, Path]]:
+def watched(tmp_path_factory: pytest.TempPathFactory) -> tuple[BuildService, Path]:
     """A service all of whose system calls on addresses were recorded, when it has built and scored."""
     folder = tmp_path_factory.mktemp("watched")
     trace = folder / "trace"
@@ -52,7 +51,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[BuildSer
         assert service.await_end(service.begin("score-reviews/nightly", **given)) == "COMPLETED"
     finally:
         service.close()
-    yield service, trace
+    return service, trace
 
 
 @pytest.mark.parametrize("secret", [CANARY, WORD])
