@@ -7,17 +7,27 @@ the same refusals. A run that died goes on with the first part that is missing.
 from __future__ import annotations
 
 import logging
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import click
 from prefect import flow, runtime
 from prefect.states import Failed
 from pydantic import Field
 
 from flows.attendance import attend
+from flows.pages import ProgressBar, key_of
 from flows.parameters import Count, Flag, Share, Text
-from pipeline.errors import ResenhaError
+from flows.score_pages import show_scores
+from flows.stage_tasks import as_task
+from pipeline.cli.destination import tell_summary
+from pipeline.cli.score import score
+from pipeline.cli.score_run import ScoreRun, open_run
+from pipeline.errors import ResenhaError, UsageError
 from pipeline.runtime.cores import usable_cores
 
 _log = logging.getLogger("resenha")
@@ -95,18 +105,58 @@ def score_reviews(  # noqa: PLR0913  # One form, with the options of `resenha sc
     attend()
     directory = _directory(output, artifacts)
     given |= {
-        "output": f"{directory}/",
         "bundle": bundle or artifacts / "current",
-        "max_rejects": None if max_rejects is None else str(max_rejects),
+        "input_check": None if input_check == "stat" else input_check,
+        "output": f"{directory}/",
         "resume": not overwrite,
+        "threads": 1,
         "workers": workers or usable_cores(),
     }
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
-        return _score(given, directory)
+        return _score_as_task(_command_line(given), scheduler, given["workers"], directory)
     except ResenhaError as error:
         return Failed(message=f"{type(error).__name__}: {error}", data=error)
 
 
-def _score(given: dict[str, Any], directory: Path) -> str:
-    raise NotImplementedError
+def _command_line(given: dict[str, Any]) -> list[str]:
+    """Give what would be written behind ``resenha score`` for the same directory."""
+    words = []
+    for name in sorted(given.keys() - {"inputs", "scheduler", "artifacts"}):
+        option = f"--{name.replace('_', '-')}"
+        if given[name] is True:
+            words.append(option)
+        elif given[name] not in (None, False):
+            words += [option, str(given[name])]
+    return [*words, "--", *given["inputs"]]
+
+
+def _score(words: list[str], scheduler: str | None, workers: int, directory: Path) -> str:
+    """Score as ``resenha score`` would, but by the workers of a cluster, and tell what became of the rows."""
+    from flows.cluster import open_cluster
+    from flows.dask_workers import hire
+
+    _log.info("as: resenha score %s", shlex.join(words))
+    bar = ProgressBar(key_of("scores", directory.name, "progress"), f"rows into {directory}")
+    with _parsed(words) as run, open_cluster(scheduler, workers) as client:
+        page, _ = run.score_in_parts(
+            crew=hire(client), show=lambda _rows, _rejected, share: bar.show(share or 0.0)
+        )
+    bar.show(1.0)
+    show_scores(directory, page)
+    told = tell_summary(page)
+    _log.info("%s: %s", directory, told)
+    return told
+
+
+@contextmanager
+def _parsed(words: list[str]) -> Iterator[ScoreRun]:
+    try:
+        options = score.make_context("resenha score", words).params
+    except click.UsageError as error:
+        raise UsageError(error.format_message()) from error
+    with open_run(options.pop("inputs"), options) as run:
+        yield run
+
+
+_score_as_task = as_task("score", _score)

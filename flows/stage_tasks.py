@@ -1,4 +1,4 @@
-"""Stages as Prefect tasks: names, retries and states, for whoever runs the chain in a flow."""
+"""Work as Prefect tasks: names, retries and states, the same for stages and for scoring."""
 
 from __future__ import annotations
 
@@ -24,12 +24,16 @@ def _is_momentary(_task: object, _task_run: object, state: State[Any]) -> bool:
     return isinstance(state.data, OSError)
 
 
-def _as_task(name: str) -> Callable[..., Any]:
-    """Make a task of a stage whose refusals are states with a message, not tracebacks."""
+def as_task(name: str, verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a task whose refusals are states with a message, not tracebacks.
+
+    Returns:
+        What runs the task in the flow run that calls it, and raises the refusal there.
+    """
 
     def run(*arguments: Any) -> Any:
         try:
-            return call_stage(name, *arguments)
+            return verb(*arguments)
         except ResenhaError as error:
             return Failed(message=str(error), data=error)
 
@@ -42,10 +46,17 @@ def _as_task(name: str) -> Callable[..., Any]:
         retry_condition_fn=_is_momentary,
         timeout_seconds=_TIME_LIMITS.get(name),
     )(run)
-    return made
+
+    def call(*arguments: Any) -> Any:
+        state = made(*arguments, return_state=True)
+        if isinstance(state.data, ResenhaError):
+            raise state.data
+        return state.result()
+
+    return call
 
 
-_TASKS = {name: _as_task(name) for name in STAGES}
+_TASKS = {name: as_task(name, lambda *arguments, name=name: call_stage(name, *arguments)) for name in STAGES}
 
 
 def run_stage_as_task(name: str, *arguments: Any) -> Any:
@@ -54,7 +65,4 @@ def run_stage_as_task(name: str, *arguments: Any) -> Any:
     Raises:
         ResenhaError: What the stage raised.
     """
-    state = _TASKS[name](*arguments, return_state=True)
-    if isinstance(state.data, ResenhaError):
-        raise state.data
-    return state.result()
+    return _TASKS[name](*arguments)

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -27,7 +28,7 @@ from pipeline.runtime.rows import Reject, printable
 
 if TYPE_CHECKING:
     from pipeline.runtime.bundle import Bundle
-    from pipeline.runtime.folder_runs import FolderRun
+    from pipeline.runtime.folder_runs import Crew, FolderRun
     from pipeline.runtime.listing import Inputs
     from pipeline.runtime.monitor import RejectLimit
     from pipeline.runtime.part_runs import PartReader
@@ -108,7 +109,7 @@ class ScoreRun:
         if not self._is_quiet:
             self._introduce()
         is_in_parts = self._destination.kind is Kind.DIRECTORY
-        page, new_rows = self._score_in_parts() if is_in_parts else self._score_whole()
+        page, new_rows = self.score_in_parts() if is_in_parts else self._score_whole()
         seconds = time.perf_counter() - started
         page |= {"seconds": round(seconds, 3), "reviews_per_second": round(new_rows / seconds, 1)}
         if self._destination.summary:
@@ -197,20 +198,41 @@ class ScoreRun:
             threads=given["threads"] or max(1, self._scorer.threads // workers),
         )
 
-    def _score_in_parts(self) -> tuple[dict[str, Any], int]:
+    def score_in_parts(
+        self, *, crew: Crew | None = None, show: Callable[[int, int, float | None], object] | None = None
+    ) -> tuple[dict[str, Any], int]:
+        """Score into a directory.
+
+        Args:
+            crew: Scores the parts; where None, processes of this machine, as many as were asked for.
+            show: Told the rows done, the rejects among them, and what share of the inputs' bytes that
+                is about, 0 to 1 (None: nobody knows), in place of the progress bar.
+
+        Returns:
+            The record of the summary, and how many rows this run has read.
+
+        Raises:
+            ResenhaError: If the directory is refused, or the run cannot be brought to its end.
+        """
         from pipeline.runtime.folder_runs import prepare, run_folder
         from pipeline.runtime.monitor import Monitor
         from pipeline.runtime.output_folder import claim_folder
 
-        run, readers = self._folder_run(), list["PartReader"]()
+        run, readers = replace(self._folder_run(), crew=crew), list["PartReader"]()
         with claim_folder(self._destination.output) as folder:
             plan = prepare(folder, run)
 
             def position() -> tuple[int, int] | None:
                 return (readers[0].bytes_read, plan.inputs.bytes) if readers and plan.inputs.bytes else None
 
-            with progress(self._progress, position) as show:
-                monitor = Monitor(self._limit, show)
+            def tell(rows: int, rejected: int) -> None:
+                place = position()
+                # What was read is not scored yet where others do that.
+                share = rows / max(rows, readers[0].rows, 1) * place[0] / place[1] if place else None
+                show and show(rows, rejected, share)
+
+            with progress("none" if show else self._progress, position) as bar:
+                monitor = Monitor(self._limit, tell if show else bar)
                 page = run_folder(folder, plan, run, self._scorer, monitor=monitor, follow=readers.append)
         return page, monitor.new_rows
 

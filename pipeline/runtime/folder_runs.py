@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pipeline.errors import ResenhaError, UsageError
 from pipeline.runtime.listing import Inputs, list_files
@@ -15,6 +15,7 @@ from pipeline.runtime.monitor import Monitor
 from pipeline.runtime.opening import STDIN
 from pipeline.runtime.output_folder import OutputFolder
 from pipeline.runtime.part_runs import PartReader, add_up, score_part
+from pipeline.runtime.part_scorer import Assignment
 from pipeline.runtime.plan import (
     WHOLE,
     Plan,
@@ -24,11 +25,25 @@ from pipeline.runtime.plan import (
     stamp_files,
     write_listing,
 )
-from pipeline.runtime.reading import ReadTally
+from pipeline.runtime.reading import Place, ReadTally
 from pipeline.runtime.rows import printable
 from pipeline.runtime.scorer import Scorer
 from pipeline.runtime.summary import Summary, summary_record
 from pipeline.runtime.workers import Workers
+
+
+class PartScorers(Protocol):
+    """Those who score parts side by side, wherever they are."""
+
+    def score(self, number: int, start: Place) -> None:
+        """Hand a part out, once one is free for it; raises what has failed meanwhile."""
+
+    def finish(self) -> None:
+        """Wait until every part that was handed out is published; raises as ``score`` does."""
+
+
+Crew = Callable[[Assignment, Monitor], AbstractContextManager[PartScorers]]
+"""Calls scorers of parts together for one run; what they do is told to the monitor."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +60,13 @@ class FolderRun:
     workers: int = 1
     threads: int = 1
     """Of each worker."""
+    crew: Crew | None = None
+    """Scores the parts; where None, as many processes of this machine as there are workers do."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether more than this process reads the inputs."""
+        return self.crew is not None or self.workers > 1 or self.plan.shard != WHOLE
 
 
 def prepare(folder: OutputFolder, run: FolderRun) -> Plan:
@@ -86,8 +108,11 @@ def _make_plan(folder: OutputFolder, run: FolderRun) -> Plan:
 
 def _found(run: FolderRun, tally: ReadTally) -> Iterator[PlannedFile]:
     for planned in stamp_files(list_files(run.inputs, run.plan.read, tally), run.plan.check):
-        if planned.file.name == STDIN and (run.workers > 1 or run.plan.shard != WHOLE):
-            msg = "standard input can be read by one process only: leave out --workers and --shard"
+        if planned.file.name == STDIN and run.is_shared:
+            msg = (
+                "standard input can be read by one process only: leave out --workers and --shard,"
+                " or name a file where a cluster scores"
+            )
             raise UsageError(msg)
         yield planned
 
@@ -124,20 +149,14 @@ def run_folder(
     follow(reader)
     parts = reader.parts(lambda ledger: _count(monitor, ledger.summary))
     try:
-        if run.workers == 1:
+        if run.crew is None and run.workers == 1:
             for part in parts:
                 score_part(folder, plan, scorer, reader, part, monitor.follow())
         else:
-            with Workers(
-                folder,
-                (run.bundle, plan.bundle["digest"]),
-                count=run.workers,
-                threads=run.threads,
-                monitor=monitor,
-            ) as workers:
+            with _call_together(folder, plan, run, monitor) as scorers:
                 for part in parts:
-                    workers.score(part.number, part.start)
-                workers.finish()
+                    scorers.score(part.number, part.start)
+                scorers.finish()
     except BaseException:
         # What a worker that was stopped has left; that the run was stopped is the news.
         with suppress(ResenhaError):
@@ -145,6 +164,22 @@ def run_folder(
         raise
     monitor.check_end()
     return _finish(folder, plan, reader, run.reference)
+
+
+def _call_together(
+    folder: OutputFolder, plan: Plan, run: FolderRun, monitor: Monitor
+) -> AbstractContextManager[PartScorers]:
+    assignment = Assignment(
+        # Absolute: they may be at work in another folder.
+        folder=str(folder.path.absolute()),
+        plan=plan.to_record()["digest"],
+        bundle=str(run.bundle.absolute()),
+        bundle_digest=plan.bundle["digest"],
+        threads=run.threads,
+    )
+    if run.crew is not None:
+        return run.crew(assignment, monitor)
+    return Workers(folder, assignment, count=run.workers, monitor=monitor)
 
 
 def describe(run: FolderRun) -> dict[str, Any]:
@@ -159,7 +194,7 @@ def describe_published(path: Path, plan: Mapping[str, Any]) -> dict[str, Any]:
     """Tell what of a plan, given as its record, is published in a directory."""
     suffix = plan["write"]["output_format"]
     published = len(list(path.glob(f"part-*.{suffix}"))) if path.is_dir() else 0
-    found = OutputFolder(path, lock=-1).read_plan() if published else None
+    found = OutputFolder(path).read_plan() if published else None
     is_same = found is not None and found["digest"] == plan["digest"]
     return {"published_parts": published, "published_by_this_plan": is_same}
 

@@ -27,6 +27,7 @@ from pipeline.errors import InputOutputError, OutputInUse, PlanError
 from pipeline.runtime.durable import draft, durable_file, is_temporary, sync_folder, write_durably
 from pipeline.runtime.ledgers import Ledger, read_ledger
 from pipeline.runtime.plan import Plan, PlannedFile
+from pipeline.runtime.plan_lock import hold_plan_alone
 from pipeline.runtime.rows import printable
 from pipeline.runtime.summary import Summary
 
@@ -41,10 +42,10 @@ _OURS = re.compile(
 class OutputFolder:
     """A directory that holds, or is to hold, the parts of one plan."""
 
-    def __init__(self, path: Path, lock: int) -> None:
+    def __init__(self, path: Path, lock: int = -1) -> None:
         self.path = path
         self.lock = lock
-        """Descriptor that holds the directory for this run; processes that write for it inherit it."""
+        """Descriptor that holds the directory for this run; processes that it starts inherit it."""
 
     @property
     def shown(self) -> str:
@@ -82,16 +83,21 @@ class OutputFolder:
         """Remove all that a run has written, so that what is left can be gone on with wherever this ends.
 
         The mark that it is whole goes first, the plan when all its parts are gone, and its inputs last.
+
+        Raises:
+            OutputInUse: If somebody still writes a part of the plan.
+            InputOutputError: If something cannot be removed.
         """
-        self.unfinish()
         last = (PLAN, INPUTS)
-        parts = (name for name in self._names() if name not in last)
-        for names in (parts, *((name,) for name in last)):
-            for name in names:
-                if _OURS.fullmatch(name) or is_temporary(name):
-                    with suppress(FileNotFoundError):
-                        self._remove(name)
-            self.sync()
+        with hold_plan_alone(self.path / PLAN):
+            self.unfinish()
+            parts = (name for name in self._names() if name not in last)
+            for names in (parts, *((name,) for name in last)):
+                for name in names:
+                    if _OURS.fullmatch(name) or is_temporary(name):
+                        with suppress(FileNotFoundError):
+                            self._remove(name)
+                self.sync()
 
     def read_plan(self) -> dict[str, Any] | None:
         """Give the record of the plan; None where none was made.

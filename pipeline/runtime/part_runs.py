@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -50,6 +49,8 @@ class PartReader:
         self.tally = ReadTally()
         self.count = 0
         """Parts of the plan, once all were given."""
+        self.rows = 0
+        """Rows of this shard's parts that lie behind, but for those that this process has scored."""
         self.tail = 0
         """Blank lines behind the last part, once all parts were given."""
         self._go_to(place or Place())
@@ -77,6 +78,7 @@ class PartReader:
         while rows := plan.rows_of_part(number):
             if ledger := self._folder.find_ledger(number, plan.write.output_format):
                 published(ledger)
+                self.rows += ledger.summary.rows_in
                 self._go_to(ledger.end)
             else:
                 part = self.part(number, rows)
@@ -85,7 +87,8 @@ class PartReader:
                 if plan.shard.owns(number):
                     yield part
                 # What other shards or processes score is only read, to know where the next one begins.
-                deque(part.rows, maxlen=0)
+                rows = sum(1 for _ in part.rows)
+                self.rows += rows if plan.shard.owns(number) else 0
             number += 1
         self.count = number
 
@@ -106,8 +109,11 @@ def score_part(
     reader: PartReader,
     part: Part,
     watch: Callable[[Summary], object],
-) -> None:
+) -> Summary:
     """Score one part and publish it: its ledger first, then the part, each by one rename.
+
+    Returns:
+        Its counts.
 
     Raises:
         InputOutputError: If something cannot be written; the part is not published then, or whole.
@@ -130,6 +136,7 @@ def score_part(
         ledger.publish()
         written.publish()
     folder.sync()
+    return summary
 
 
 class _Digested:

@@ -11,50 +11,29 @@ import os
 import queue
 import sys
 import threading
-from pathlib import Path
 from typing import Any
 
-from pipeline.errors import BundleError, PlanError, ResenhaError
-from pipeline.runtime.bundle import open_bundle
-from pipeline.runtime.output_folder import OutputFolder
-from pipeline.runtime.part_runs import PartReader, score_part
-from pipeline.runtime.plan import BATCH_SHARES, Plan
+from pipeline.errors import ResenhaError
+from pipeline.runtime.part_scorer import Assignment, PartScorer
 from pipeline.runtime.reading import Place
-from pipeline.runtime.scorer import Scorer
 from pipeline.runtime.summary import Summary
 
 
 def main(arguments: list[str]) -> int:
-    """Serve until standard input ends: directory, lock's descriptor, bundle, digest, threads."""
-    path, lock, bundle, digest, threads = arguments
+    """Serve until standard input ends; takes an ``Assignment`` as JSON."""
+    [assignment] = arguments
     try:
-        folder = OutputFolder(Path(path), int(lock))
-        record = folder.read_plan()
-        if record is None:
-            msg = f"{folder.shown} has no plan"
-            raise PlanError(msg)
-        plan = Plan.from_record(record)
-        opened = open_bundle(Path(bundle))
-        if opened.digest != digest:
-            msg = f"the bundle has the digest {opened.digest[:12]}…, {digest[:12]}… was planned"
-            raise BundleError(msg)
-        scorer = Scorer(opened, threads=int(threads), threshold=plan.write.threshold, shares=BATCH_SHARES)
-        _serve(folder, plan, scorer, _jobs())
+        _serve(PartScorer(Assignment(**json.loads(assignment))), _jobs())
     except ResenhaError as error:
         _say(error=str(error), status=error.exit_status)
         return error.exit_status
     return 0
 
 
-def _serve(folder: OutputFolder, plan: Plan, scorer: Scorer, jobs: queue.SimpleQueue[dict[str, Any]]) -> None:
+def _serve(scorer: PartScorer, jobs: queue.SimpleQueue[dict[str, Any]]) -> None:
     while (job := jobs.get()) is not None:
         number = job["part"]
-        reader = PartReader(folder, plan, Place(**job["start"]))
-        part = reader.part(number, plan.rows_of_part(number))
-        if part is None:
-            msg = f"part {number} has no row where the plan has some; an input has changed"
-            raise PlanError(msg)
-        score_part(folder, plan, scorer, reader, part, _report)
+        scorer.score(number, Place(**job["start"]), _report)
         _say(part=number)
 
 

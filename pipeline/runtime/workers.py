@@ -9,12 +9,12 @@ import subprocess
 import sys
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Self
 
 from pipeline.errors import BundleError, InputOutputError, PlanError, ResenhaError, UsageError
 from pipeline.runtime.monitor import Monitor
 from pipeline.runtime.output_folder import OutputFolder
+from pipeline.runtime.part_scorer import Assignment
 from pipeline.runtime.reading import Place
 
 _POLL = 0.2
@@ -27,20 +27,16 @@ class Workers:
 
     Args:
         folder: Held by this run; the processes inherit the lock.
-        bundle: Where the bundle lies, and its digest.
+        assignment: What they are told.
         count: How many processes.
-        threads: Threads of each.
         monitor: Told what they report.
     """
 
-    def __init__(
-        self, folder: OutputFolder, bundle: tuple[Path, str], *, count: int, threads: int, monitor: Monitor
-    ) -> None:
-        path, digest = bundle
+    def __init__(self, folder: OutputFolder, assignment: Assignment, *, count: int, monitor: Monitor) -> None:
         command = [
             # -P: no module out of the folder that this runs in.
             *(sys.executable, "-P", "-m", "pipeline.runtime.part_worker"),
-            *(str(folder.path), str(folder.lock), str(path), digest, str(threads)),
+            json.dumps(asdict(assignment)),
         ]
         self._count = count
         self._monitor = monitor

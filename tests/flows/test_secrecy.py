@@ -46,9 +46,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> tuple[BuildService, Pat
             csv.writer(stream).writerows(
                 [["text"], *([f"a good film {WORD}"] for _ in range(50)), [WORD], [""]]
             )
-        given = {"inputs": [str(folder / "in.csv")], "artifacts": str(folder / "artifacts")}
-        given |= {"part_rows": 10, "workers": 2}
-        assert service.await_end(service.begin("score-reviews/nightly", **given)) == "COMPLETED"
+        wanted = {"inputs": [str(folder / "in.csv")], "artifacts": str(folder / "artifacts"), "part_rows": 10}
+        assert service.await_end(service.begin("score-reviews/nightly", **wanted)) == "COMPLETED"
     finally:
         service.close()
     return service, trace

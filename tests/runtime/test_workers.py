@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from pipeline.runtime.folder_runs import FolderRun, prepare, run_folder
 from pipeline.runtime.listing import Inputs
 from pipeline.runtime.monitor import Monitor, RejectLimit
 from pipeline.runtime.output_folder import OutputFolder, claim_folder
+from pipeline.runtime.part_scorer import Assignment
 from pipeline.runtime.plan import InputTotals, Plan, WriteOptions
 from pipeline.runtime.reading import InputFormat, Place, ReadOptions
 from pipeline.runtime.scorer import Scorer
@@ -49,6 +51,12 @@ def scorer_of(run: FolderRun) -> Scorer:
     return Scorer(open_bundle(run.bundle), threads=1)
 
 
+def assign(run: FolderRun, folder: OutputFolder) -> Assignment:
+    plan = folder.read_plan()
+    assert plan is not None
+    return Assignment(str(folder.path), plan["digest"], str(run.bundle), plan["bundle"]["digest"], threads=1)
+
+
 def score_first_part(workers: Workers) -> None:
     workers.score(0, Place())
     workers.finish()
@@ -75,16 +83,15 @@ def test_a_bundle_that_was_exchanged_meanwhile_is_refused_by_the_worker(
 ) -> None:
     prepare(folder, run)
     make_bundle(run.bundle.with_name("other"), accuracy=0.8)
-    other = (run.bundle.with_name("other"), run.plan.bundle["digest"])
-    workers = Workers(folder, other, count=1, threads=1, monitor=Monitor())
+    assignment = replace(assign(run, folder), bundle=str(run.bundle.with_name("other")))
+    workers = Workers(folder, assignment, count=1, monitor=Monitor())
     with workers, pytest.raises(BundleError, match="was planned"):
         score_first_part(workers)
 
 
 def test_a_worker_that_is_killed_ends_the_run_with_a_remedy(run: FolderRun, folder: OutputFolder) -> None:
     prepare(folder, run)
-    identity = (run.bundle, run.plan.bundle["digest"])
-    workers = Workers(folder, identity, count=1, threads=1, monitor=Monitor())
+    workers = Workers(folder, assign(run, folder), count=1, monitor=Monitor())
     [process] = workers._processes
     os.kill(process.pid, signal.SIGKILL)
     with workers, pytest.raises(ResenhaError, match="was ended by SIGKILL.*--resume"):
@@ -95,9 +102,7 @@ def test_workers_hold_the_directory_and_end_with_who_started_them(run: FolderRun
     claimed = claim_folder(tmp_path / "out")
     folder = claimed.__enter__()
     prepare(folder, run)
-    with Workers(
-        folder, (run.bundle, run.plan.bundle["digest"]), count=1, threads=1, monitor=Monitor()
-    ) as workers:
+    with Workers(folder, assign(run, folder), count=1, monitor=Monitor()) as workers:
         # What the kernel does first where the process that started them is killed.
         claimed.__exit__(None, None, None)
         with pytest.raises(OutputInUse), claim_folder(tmp_path / "out"):
