@@ -30,9 +30,10 @@ def measure(setting: Setting) -> Section:
     run = ["prefect", "deployment", "run", "build-bundle/local", "--watch"]
     run += [word for option in options for word in ("--param", option)]
     with _service(artifacts) as environment:
+        alone = {name: value for name, value in environment.items() if name != "PREFECT_API_URL"}
         contenders: dict[str, Callable[[], Finished]] = {
             _DIRECT: lambda: run_process(_python("pipeline", "train", *chain)),
-            _FLOW: lambda: run_process(_python("flows.build_bundle", *chain)),
+            _FLOW: lambda: run_process(_python("flows.build_bundle", *chain), environment=alone),
             _DEPLOYMENT: lambda: run_process(_python(*run), environment=environment),
         }
         for start in contenders.values():

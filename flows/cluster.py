@@ -33,6 +33,8 @@ def open_cluster(scheduler: str | None, workers: int) -> Iterator[Client]:
     Raises:
         UsageError: If no scheduler answers there, it has no workers, or they have other packages.
     """
+    # Importing it made it tell of every connection.
+    logging.getLogger("distributed").setLevel(logging.WARNING)
     with ExitStack() as stack:
         if scheduler is None:
             scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="resenha-dask-"))
