@@ -26,7 +26,7 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from pipeline.errors import GateError
 from pipeline.recipe import Recipe
-from pipeline.reports import Compared, Evaluated, Prepared, Published
+from pipeline.reports import Compared, Evaluated, Prepared, Promoted, Published
 from pipeline.runtime.bundle import CARD
 from pipeline.workspace import Done
 
@@ -80,8 +80,10 @@ class StagePages:
             Prepared: self._show_data,
             Evaluated: self._show_evaluation,
             Compared: self._show_parity,
-            Published: self._show_bundle,
+            Published: self._note_published,
+            Promoted: self._show_bundle,
         }
+        self._published: Published | None = None
 
     def show(self, result: Any) -> None:
         """Show a stage's result, if it is one that people look at."""
@@ -128,13 +130,19 @@ class StagePages:
         ]
         self._keep(create_markdown_artifact, "parity", markdown="\n".join(lines), description=str(report))
 
-    def _show_bundle(self, published: Published) -> None:
-        self.show_gates(published.gates)
+    def _note_published(self, published: Published) -> None:
+        self._published = published
+
+    def _show_bundle(self, promoted: Promoted) -> None:
+        published = self._published
+        if published is None:
+            return
+        self.show_gates([*published.gates, *promoted.comparison.gates])
         card = (Path(published.bundle) / CARD).read_text("utf-8")
-        facts = f"`{published.bundle}`, {published.note}\n\nDigest `{published.digest}`"
+        facts = f"`{published.bundle}`, {promoted}\n\nDigest `{published.digest}`"
         title, _, rest = card.partition("\n")
         text = f"{title}\n\n{facts}\n{rest}"
-        self._keep(create_markdown_artifact, "bundle", markdown=text, description=published.note)
+        self._keep(create_markdown_artifact, "bundle", markdown=text, description=promoted.note)
 
     def show_gates(self, gates: Iterable[Mapping[str, Any]]) -> None:
         """Show every gate with its figure and limit."""

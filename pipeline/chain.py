@@ -15,14 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import MissingExtra
 from pipeline.recipe import Recipe
-from pipeline.reports import Acquired, Compared, Evaluated, Published
+from pipeline.reports import Acquired, Compared, Comparison, Evaluated, Promoted, Published
 from pipeline.workspace import Done, Workspace
 
 if TYPE_CHECKING:
     from pipeline.stages.acquire import Sourcing
 
 _log = logging.getLogger("resenha")
-STAGES = ("acquire", "prepare", "train", "evaluate", "export", "check_parity", "publish")
+STAGES = (
+    "acquire", "prepare", "train", "evaluate", "export", "check_parity", "publish", "compare", "promote",
+)  # fmt: skip
+"""In their order; ``compare`` runs only where somebody is asked before a bundle is promoted."""
 
 RunStage = Callable[..., Any]
 """Takes a stage's name and its verb's arguments, gives its result."""
@@ -61,6 +64,7 @@ class Outcome:
     evaluated: Evaluated
     compared: Compared
     published: Published
+    promoted: Promoted
     steps: list[Step]
 
 
@@ -89,7 +93,12 @@ class _Clock:
 
 
 def run_chain(
-    workspace: Workspace, recipe: Recipe, sourcing: Sourcing, *, run: RunStage = call_stage
+    workspace: Workspace,
+    recipe: Recipe,
+    sourcing: Sourcing,
+    *,
+    run: RunStage = call_stage,
+    approve: Callable[[Comparison], None] | None = None,
 ) -> Outcome:
     """Run every stage in order; what is finished and still valid is not done again.
 
@@ -98,6 +107,7 @@ def run_chain(
         recipe: What to train.
         sourcing: Where the reviews come from.
         run: How one stage is run; by default it is called.
+        approve: Shown the comparison with the promoted bundle before anything is promoted; may raise.
 
     Raises:
         ResenhaError: What a stage raises; the chain stops there.
@@ -110,20 +120,28 @@ def run_chain(
     exported = step("export", workspace, recipe, acquired, prepared, trained, evaluated)
     compared = step("check_parity", workspace, recipe, prepared, trained, exported)
     published = step("publish", workspace, recipe, acquired, prepared, evaluated, exported, compared)
-    return Outcome(recipe, acquired.report, evaluated.report, compared.report, published, step.steps)
+    approved = []
+    if approve is not None:
+        approved = [step("compare", workspace, recipe, prepared, published)]
+        approve(*approved)
+    promoted = step("promote", workspace, recipe, prepared, published, *approved)
+    return Outcome(
+        recipe, acquired.report, evaluated.report, compared.report, published, promoted, step.steps
+    )
 
 
 def outcome_table(outcome: Outcome) -> str:
     """Give the short table that a run ends with; its last line says what the reviews were."""
     acquired, published = outcome.acquired, outcome.published
-    passed = sum(gate["passed"] for gate in published.gates)
+    gates = [*published.gates, *outcome.promoted.comparison.gates]
+    passed = sum(gate["passed"] for gate in gates)
     rows = [
         ("recipe", f"{outcome.recipe.name}: {outcome.recipe.description}"),
         ("corpus", str(acquired)),
         ("accuracy", str(outcome.evaluated).removeprefix("accuracy ")),
-        ("gates", f"{passed} of {len(published.gates)} passed"),
+        ("gates", f"{passed} of {len(gates)} passed"),
         ("parity", str(outcome.compared)),
-        ("bundle", f"{published.bundle} ({published.note})"),
+        ("bundle", f"{published.bundle} ({outcome.promoted.note})"),
         ("seconds", " · ".join(_timing(step) for step in outcome.steps)),
         ("try next", f"echo 'A quiet, moving film.' | .venv/bin/resenha score - --bundle {published.bundle}"),
     ]

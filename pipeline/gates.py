@@ -32,12 +32,13 @@ class Gate:
         return f"{self.name}: {figure}, limit {self.limit}: {self.message}"
 
 
-def require(gates: Iterable[Gate], *, report: Path) -> None:
+def require(gates: Iterable[Gate], *, report: Path, kept: str = "nothing was published") -> None:
     """Let a network pass only if every gate did.
 
     Args:
         gates: Outcomes, the most telling first.
         report: Where the figures can be read.
+        kept: What did not come of it.
 
     Raises:
         GateError: If one refused; the message holds each that did.
@@ -46,10 +47,7 @@ def require(gates: Iterable[Gate], *, report: Path) -> None:
     refused = [gate for gate in gates if not gate.passed]
     if refused:
         reasons = "\n".join(f"  gate {gate}" for gate in refused)
-        msg = (
-            f"refused, nothing was published and artifacts/current is as it was:\n{reasons}\n"
-            f"  figures: {report}"
-        )
+        msg = f"refused, {kept} and artifacts/current is as it was:\n{reasons}\n  figures: {report}"
         error = GateError(msg)
         error.gates, error.report = [gate.to_record() for gate in gates], report
         raise error

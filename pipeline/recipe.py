@@ -125,6 +125,8 @@ class GateSettings(_Settings):
     """What the lower end of the accuracy's 95 % interval has over always saying one label."""
     max_one_label_share: Annotated[float, Field(gt=0.5, lt=1)] = 0.99
     """Largest share of test reviews that may get the same label."""
+    minimum_accuracy: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Accuracy that the test reviews have to show before a bundle is promoted; 0 asks for none."""
     max_degradation: Annotated[float, Field(ge=0, le=1)] = 0.005
     """Accuracy that may be lost against the promoted bundle on the same test reviews."""
     parity_tolerance: Annotated[float, Field(gt=0, le=1e-3)] = 5e-5

@@ -149,10 +149,46 @@ class Published:
     bundle: str
     """Path of the bundle's folder."""
     digest: str
-    is_promoted: bool
-    """Whether ``artifacts/current`` names it now."""
-    note: str
     gates: list[dict[str, Any]]
 
     def __str__(self) -> str:
-        return f"{self.bundle}, {self.note}"
+        return self.bundle
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A published bundle has been held against the promoted one, on the same test reviews."""
+
+    candidate: str
+    """The bundle's digest."""
+    promoted: str | None
+    """The digest of what ``artifacts/current`` names; None: nothing readable."""
+    accuracy: float
+    promoted_accuracy: float | None
+    """None where there is none to compare with."""
+    reviews: int
+    only_candidate_right: int | None
+    """Reviews to which only the candidate gives their label; None where they were not scored."""
+    only_promoted_right: int | None
+    gates: list[dict[str, Any]]
+
+    def __str__(self) -> str:
+        if self.promoted_accuracy is None:
+            return f"accuracy {self.accuracy:.4f} on {self.reviews:,} test reviews, compared with nothing"
+        return (
+            f"accuracy {self.accuracy:.4f}, promoted {self.promoted_accuracy:.4f}, "
+            f"on the same {self.reviews:,} test reviews"
+        )
+
+
+@dataclass(frozen=True)
+class Promoted:
+    """The bundle was judged, and is what ``artifacts/current`` names, or is not."""
+
+    digest: str
+    is_promoted: bool
+    note: str
+    comparison: Comparison
+
+    def __str__(self) -> str:
+        return f"{self.note}; {self.comparison}"

@@ -14,6 +14,7 @@ import click
 from pipeline.cli.bundles import inspect, verify
 from pipeline.cli.drift import drift
 from pipeline.cli.merge import merge
+from pipeline.cli.promotion import history, promote, rollback
 from pipeline.cli.score import score
 from pipeline.cli.train import train
 from pipeline.errors import InputOutputError, InterruptedRun, ResenhaError
@@ -43,6 +44,9 @@ resenha.add_command(merge)
 resenha.add_command(inspect)
 resenha.add_command(verify)
 resenha.add_command(drift)
+resenha.add_command(history)
+resenha.add_command(promote)
+resenha.add_command(rollback)
 resenha.add_command(train)
 
 

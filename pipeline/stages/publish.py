@@ -1,4 +1,4 @@
-"""Publish: the bundle in its place, whole, and promoted if nothing better is."""
+"""Publish: the bundle in its place, whole."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pipeline.corpora.corpus import Provenance
 from pipeline.errors import BundleError
 from pipeline.gates import Gate, require
 from pipeline.golden import golden_reviews
-from pipeline.promotion import degradation_gate, promote, promoted_manifest, promotion_lock
 from pipeline.recipe import Recipe
 from pipeline.reports import Acquired, Compared, Evaluated, Exported, Prepared, Published
 from pipeline.runtime.bundle import (
@@ -47,10 +46,9 @@ def publish(
     exported: Done[Exported],
     compared: Done[Compared],
 ) -> Published:
-    """Put the bundle together, judge it against the promoted one, publish and promote it.
+    """Put the bundle together and publish it by one rename.
 
-    Done every time, since it depends on what is promoted now; a bundle that is already published
-    is used as it is. Two runs at once compare and promote one after the other.
+    Done every time, since that is quick; a bundle that is already published is used as it is.
 
     Raises:
         GateError: If a gate refuses; nothing was published then.
@@ -61,29 +59,8 @@ def publish(
     files = _make_files(exported[Exported.file_of(compared.report.form)])
     manifest = _make_manifest(recipe, acquired, prepared, evaluated, exported, compared, files)
     bundle = workspace.bundles / recipe.name / manifest.digest[:12]
-    with promotion_lock(workspace):
-        promoted = promoted_manifest(workspace)
-        gate = degradation_gate(manifest, promoted, recipe.gates)
-        require([gate], report=evaluated[Evaluated.PAGE])
-        _put_in_place(bundle, files | {MANIFEST: manifest.to_bytes()})
-        obstacle = _reason_to_wait(manifest, promoted)
-        if obstacle is None and (promoted is None or promoted.digest != manifest.digest):
-            promote(workspace, bundle, manifest)
-    return Published(
-        bundle=str(bundle),
-        digest=manifest.digest,
-        is_promoted=obstacle is None,
-        note=obstacle or f"promoted: {workspace.current} names it",
-        gates=[each.to_record() for each in (*gates, gate)],
-    )
-
-
-def _reason_to_wait(manifest: Manifest, promoted: Manifest | None) -> str | None:
-    """A network that learnt from made-up reviews never takes the place of one that learnt from real ones."""
-    synthetic = Provenance.SYNTHETIC.value
-    if promoted and manifest.corpus["provenance"] == synthetic != promoted.corpus["provenance"]:
-        return "NOT promoted: it learnt from synthetic reviews, and the promoted one from real ones"
-    return None
+    _put_in_place(bundle, files | {MANIFEST: manifest.to_bytes()})
+    return Published(str(bundle), manifest.digest, [gate.to_record() for gate in gates])
 
 
 def _make_files(model: Path) -> dict[str, bytes]:

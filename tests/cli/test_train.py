@@ -17,7 +17,7 @@ def test_train_publishes_and_prints_its_table_on_stdout(
     (tmp_path / "tiny.toml").write_text(TINY_RECIPE)
     status = run(["train", str(tmp_path / "tiny.toml"), "--artifacts", str(tmp_path / "artifacts")])
     assert status == 0
-    assert "12 of 12 passed" in capsys.readouterr().out
+    assert "16 of 16 passed" in capsys.readouterr().out
     assert (tmp_path / "artifacts/current/model.onnx").is_file()
 
 
