@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import dask
 from distributed import Client, LocalCluster
 from distributed.core import rpc
 
@@ -38,7 +39,9 @@ def open_cluster(scheduler: str | None, workers: int) -> Iterator[Client]:
     with ExitStack() as stack:
         if scheduler is None:
             scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="resenha-dask-"))
-            cluster = stack.enter_context(_start_cluster(workers, scratch))
+            # The scheduler has no other way to be told where.
+            stack.enter_context(dask.config.set({"temporary-directory": scratch}))
+            cluster = stack.enter_context(_start_cluster(workers))
             yield stack.enter_context(Client(cluster, set_as_default=False))
         else:
             client = stack.enter_context(_connect(scheduler))
@@ -46,7 +49,7 @@ def open_cluster(scheduler: str | None, workers: int) -> Iterator[Client]:
             yield client
 
 
-def _start_cluster(workers: int, scratch: str) -> LocalCluster:
+def _start_cluster(workers: int) -> LocalCluster:
     nowhere_else = f"{_HOST}:0"
     return LocalCluster(
         n_workers=workers,
@@ -59,7 +62,6 @@ def _start_cluster(workers: int, scratch: str) -> LocalCluster:
         worker_dashboard_address=nowhere_else,
         # Dask keeps no data here, so its limit would only make workers pause.
         memory_limit=None,
-        local_directory=scratch,
         silence_logs=logging.WARNING,
     )
 
@@ -77,7 +79,7 @@ def _connect(scheduler: str) -> Client:
     if not is_scheduler:
         msg = f"{where} is a Dask {printable(str(found['type']))}; name the address of its scheduler"
         raise UsageError(msg)
-    if not found["total_threads"]:
+    if not found.get("total_threads"):
         msg = f"the Dask scheduler {where} has no workers; start some with `dask worker {where}`"
         raise UsageError(msg)
     return Client(scheduler, timeout=_ANSWERS_WITHIN, set_as_default=False)
@@ -85,7 +87,7 @@ def _connect(scheduler: str) -> Client:
 
 async def _ask(scheduler: str) -> Any:
     async with asyncio.timeout(_ANSWERS_WITHIN), rpc(scheduler) as asked:
-        return await asked.identity(n_workers=0)
+        return await asked.identity()
 
 
 def _check_packages(client: Client) -> None:

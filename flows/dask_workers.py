@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from distributed import Client, Future, KilledWorker, get_worker
+from distributed import Client, Future, KilledWorker, Status, get_worker
 
 from pipeline.errors import InterruptedRun, ResenhaError, UsageError
 from pipeline.runtime.folder_runs import Crew
@@ -56,9 +56,9 @@ def score_job(job: Job) -> tuple[int, int] | ResenhaError:
     key = worker.get_current_task()
 
     def watch(_summary: Summary) -> None:
-        # Whoever waited for the part has given up, or is gone.
+        # Whoever waited for the part has given up, or is gone; or the scheduler is.
         task = worker.state.tasks.get(key)
-        if task is not None and task.state == "cancelled":
+        if task is None or task.state == "cancelled" or worker.status in (Status.closing, Status.closed):
             msg = f"nobody waits for part {job.number} any more"
             raise InterruptedRun(msg)
 

@@ -126,7 +126,7 @@ class StagePages:
             "",
             *table(("measure", "figure"), rows),
             "",
-            *_gate_lines(report.gates),
+            *gate_lines(report.gates),
         ]
         self._keep(create_markdown_artifact, "parity", markdown="\n".join(lines), description=str(report))
 
@@ -148,11 +148,11 @@ class StagePages:
         """Show every gate with its figure and limit."""
         gates = list(gates)
         passed = f"{sum(gate['passed'] for gate in gates)} of {len(gates)} passed"
-        lines = [f"# Gates: recipe {self._recipe}, {passed}", "", *_gate_lines(gates)]
+        lines = [f"# Gates: recipe {self._recipe}, {passed}", "", *gate_lines(gates)]
         self._keep(create_markdown_artifact, "gates", markdown="\n".join(lines), description=passed)
 
 
-def _gate_lines(gates: Sequence[Mapping[str, Any]]) -> list[str]:
+def gate_lines(gates: Sequence[Mapping[str, Any]]) -> list[str]:
     """Give a table, and below it what the gates say: the UI wraps lists, and cuts tables off."""
     rows = (
         (
