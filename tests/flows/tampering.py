@@ -29,7 +29,7 @@ def stall_once(which: int, mark: Path) -> None:
                 draft.write_text(str(os.getpid()))
                 draft.rename(mark)
                 while mark.exists():
-                    time.sleep(0.05)
+                    time.sleep(0.3)  # As long as a window of rows may take.
                     watch(summary)
             watch(summary)
 

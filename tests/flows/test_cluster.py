@@ -113,9 +113,11 @@ def wait_for(path: Path) -> None:
 
 
 def test_a_scheduler_that_runs_already_is_used_by_its_address(remote: Remote, tmp_path: Path) -> None:
+    # Two threads of one process, each of which scores on two threads: parts of more than one batch.
     run = make_run(tmp_path)
+    run = replace(run, plan=replace(run.plan, part_rows=2_000))
+    (tmp_path / "reviews.txt").write_text("a good film\nbad\n" * 20_000)
     with open_cluster(remote.address, 1) as client:
-        # Two threads of one process, each of which scores on two threads.
         finish(replace(run, crew=hire(client), threads=2), tmp_path / "out")
     assert files(tmp_path / "out") == alone(run, tmp_path / "alone")
     with open_cluster(remote.address, 1):
