@@ -50,16 +50,14 @@ def open_cluster(scheduler: str | None, workers: int) -> Iterator[Client]:
 
 
 def _start_cluster(workers: int) -> LocalCluster:
-    nowhere_else = f"{_HOST}:0"
     return LocalCluster(
         n_workers=workers,
         threads_per_worker=1,
         processes=True,
         host=_HOST,
-        # There is no dashboard, and yet a server of its own for it: without an address, on every interface.
+        # There is no dashboard, but a server for it; left alone, it takes a port that another may have.
         dashboard_address=None,
-        scheduler_kwargs={"dashboard": False, "dashboard_address": nowhere_else},
-        worker_dashboard_address=nowhere_else,
+        scheduler_kwargs={"dashboard": False, "dashboard_address": f"{_HOST}:0"},
         # Dask keeps no data here, so its limit would only make workers pause.
         memory_limit=None,
         silence_logs=logging.WARNING,

@@ -6,11 +6,17 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
 from pipeline import cli
+from pipeline.cli.score import score
+from pipeline.cli.score_run import open_run
+from pipeline.runtime.folder_runs import Crew
+from pipeline.runtime.monitor import Monitor
+from pipeline.runtime.part_scorer import Assignment, PartScorer
+from pipeline.runtime.reading import Place
 from tests.stand_ins import make_bundle
 
 Command = Callable[..., tuple[int, bytes, str]]
@@ -267,3 +273,42 @@ def test_a_plan_that_was_changed_is_refused(command: Command, reviews: str, work
         status, _, err = command(*arguments)
         assert status == 8
         assert "_plan.json cannot be read: it was changed" in err
+
+
+class LateCrew:
+    """Scores every part when all of them are handed out."""
+
+    def __init__(self, assignment: Assignment, monitor: Monitor) -> None:
+        self.scorer, self.monitor = PartScorer(assignment), monitor
+        self.parts: list[tuple[int, Place]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None: ...
+
+    def score(self, number: int, start: Place) -> None:
+        self.parts.append((number, start))
+
+    def finish(self) -> None:
+        for number, start in self.parts:
+            summary = self.scorer.score(number, start, lambda _summary: None)
+            self.monitor.add(summary.rows_in, summary.rejected.total())
+
+
+@pytest.mark.parametrize("crew", [None, LateCrew], ids=["here", "elsewhere"])
+def test_a_run_can_be_followed_by_what_share_of_its_inputs_is_scored(
+    bundle: Path, reviews: str, work: Path, crew: Crew | None
+) -> None:
+    options = [reviews, "-o", "out/", "--part-rows", "3", "--bundle", str(bundle), "--quiet"]
+    given = score.make_context("score", options).params
+    shown: list[tuple[int, int, float | None]] = []
+    with open_run(given.pop("inputs"), given) as run:
+        page, new_rows = run.score_in_parts(crew=crew, show=lambda *told: shown.append(told))
+    assert (page["rows_in"], new_rows) == (10, 10)
+    assert [told[:2] for told in shown] == [(3, 1), (6, 2), (9, 2), (10, 2)]
+    shares = [share or 0.0 for *_, share in shown]
+    # Bytes are read ahead, and no row has the length of the next one.
+    assert shares == pytest.approx([0.3, 0.6, 0.9, 1.0], abs=0.25)
+    assert sorted(shares) == shares
+    assert shares[-1] == 1.0

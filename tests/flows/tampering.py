@@ -20,22 +20,34 @@ _versions = plan.versions
 
 
 def stall_once(which: int, mark: Path) -> None:
-    """Let whoever scores a part first write its process number to ``mark``, and stand still half-way."""
+    """Let whoever scores a part first write its process number to ``mark``, and stand still half-way.
+
+    Parts behind it wait until it does. ``mark.ended`` is there when it stands still no more.
+    """
 
     def score(self: PartScorer, number: int, start: Place, watch: Callable[[Summary], object]) -> Summary:
         def watch_and_stall(summary: Summary) -> None:
             if number == which and not mark.exists():
-                draft = mark.with_suffix(".draft")
-                draft.write_text(str(os.getpid()))
-                draft.rename(mark)
-                while mark.exists():
-                    time.sleep(0.05)
-                    watch(summary)
+                _stall(mark, lambda: watch(summary))
             watch(summary)
 
+        while number > which and not mark.exists():
+            time.sleep(0.01)
         return _score(self, number, start, watch_and_stall)
 
     PartScorer.score = score  # type: ignore[method-assign]
+
+
+def _stall(mark: Path, look: Callable[[], object]) -> None:
+    draft = mark.with_suffix(".draft")
+    draft.write_text(str(os.getpid()))
+    draft.rename(mark)
+    try:
+        while mark.exists():
+            time.sleep(0.3)  # As long as a window of rows may take.
+            look()
+    finally:
+        mark.with_suffix(".ended").touch()
 
 
 def fail_in(which: int, tries: Path) -> None:

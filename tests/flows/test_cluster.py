@@ -26,7 +26,7 @@ from pipeline.runtime.listing import Inputs
 from pipeline.runtime.output_folder import PLAN, SUCCESS
 from pipeline.runtime.plan_lock import hold_plan_alone
 from tests.flows import tampering
-from tests.flows.test_dask_workers import alone, files, finish, make_run
+from tests.flows.test_dask_workers import alone, files, finish, make_run, settled
 
 ROOT = Path(__file__).parents[2]
 _RUN = """
@@ -113,9 +113,11 @@ def wait_for(path: Path) -> None:
 
 
 def test_a_scheduler_that_runs_already_is_used_by_its_address(remote: Remote, tmp_path: Path) -> None:
+    # Two threads of one process, each of which scores on two threads: parts of more than one batch.
     run = make_run(tmp_path)
+    run = replace(run, plan=replace(run.plan, part_rows=2_000))
+    (tmp_path / "reviews.txt").write_text("a good film\nbad\n" * 20_000)
     with open_cluster(remote.address, 1) as client:
-        # Two threads of one process, each of which scores on two threads.
         finish(replace(run, crew=hire(client), threads=2), tmp_path / "out")
     assert files(tmp_path / "out") == alone(run, tmp_path / "alone")
     with open_cluster(remote.address, 1):
@@ -235,7 +237,7 @@ def test_a_scheduler_that_dies_ends_the_run_and_what_was_published_is_kept(tmp_p
         ):
             finish(replace(run, crew=hire(client)), out)
         killer.join()
-    left = files(out)
+    left = settled(out)
     assert "part-00000.jsonl" in left
     assert SUCCESS not in left
     finish(replace(run, resume=True), out)

@@ -305,3 +305,16 @@ def test_a_directory_that_vanishes_is_named(tmp_path: Path) -> None:
     gone = OutputFolder(tmp_path / "gone", lock=-1)
     with pytest.raises(InputOutputError, match="gone/_part-00000.jsonl cannot be written: No such file"):
         score_part(gone, plan, SCORER, reader, part, Monitor().follow())
+
+
+@pytest.mark.parametrize("shard", [WHOLE, Shard(2, 2)], ids=str)
+def test_rows_that_others_score_are_counted_as_the_parts_go_by(tmp_path: Path, shard: Shard) -> None:
+    folder, plan = planned(tmp_path, 2, shard=shard)
+    reader = PartReader(folder, plan)
+    seen = [(part.number, reader.rows) for part in reader.parts()]
+    assert seen == ([(0, 0), (1, 2), (2, 4)] if shard == WHOLE else [(1, 0)])
+    assert reader.rows == (5 if shard == WHOLE else 2)
+    score(folder, plan)
+    again = PartReader(folder, plan)
+    assert list(again.parts()) == []
+    assert again.rows == reader.rows

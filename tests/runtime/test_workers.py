@@ -7,10 +7,11 @@ import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Self
 
 import pytest
 
-from pipeline.errors import BundleError, OutputInUse, ResenhaError, TooManyRejects
+from pipeline.errors import BundleError, OutputInUse, ResenhaError, TooManyRejects, UsageError
 from pipeline.runtime.bundle import open_bundle
 from pipeline.runtime.folder_runs import FolderRun, prepare, run_folder
 from pipeline.runtime.listing import Inputs
@@ -114,3 +115,40 @@ def test_workers_hold_the_directory_and_end_with_who_started_them(run: FolderRun
         with claim_folder(tmp_path / "out"):
             pass
         process.stdin = None
+
+
+class Nobody:
+    """A crew that scores nothing, and keeps what it was told."""
+
+    def __init__(self, assignment: Assignment, monitor: Monitor) -> None:
+        self.assignment = assignment
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None: ...
+
+    def score(self, number: int, start: Place) -> None:
+        msg = f"part {number} of {self.assignment}"
+        raise ResenhaError(msg)
+
+    def finish(self) -> None: ...
+
+
+def test_a_crew_is_told_absolute_paths(
+    run: FolderRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = replace(run, crew=Nobody, bundle=Path("bundle"), workers=1)
+    told = f"part 0 of .*folder='{tmp_path}/out'.*bundle='{tmp_path}/bundle'"
+    with claim_folder(Path("out")) as folder, pytest.raises(ResenhaError, match=told):
+        run_folder(folder, prepare(folder, run), run, scorer_of(run), monitor=Monitor())
+
+
+@pytest.mark.parametrize("more", [{"crew": Nobody}, {"workers": 2}], ids=["a crew", "two workers"])
+def test_standard_input_is_refused_where_more_than_one_process_reads(
+    run: FolderRun, folder: OutputFolder, more: dict[str, Any]
+) -> None:
+    run = replace(run, inputs=Inputs(("-",)), **({"workers": 1} | more))
+    with pytest.raises(UsageError, match="standard input can be read by one process only"):
+        prepare(folder, run)
