@@ -45,6 +45,10 @@ def open_cluster(scheduler: str | None, workers: int) -> Iterator[Client]:
             yield stack.enter_context(Client(cluster, set_as_default=False))
         else:
             client = stack.enter_context(_connect(scheduler))
+            if not client.nthreads():
+                where = printable(scheduler)
+                msg = f"the Dask scheduler {where} has no workers; start some with `dask worker {where}`"
+                raise UsageError(msg)
             _check_packages(client)
             yield client
 
@@ -76,9 +80,6 @@ def _connect(scheduler: str) -> Client:
         raise UsageError(msg) from error
     if not is_scheduler:
         msg = f"{where} is a Dask {printable(str(found['type']))}; name the address of its scheduler"
-        raise UsageError(msg)
-    if not found.get("total_threads"):
-        msg = f"the Dask scheduler {where} has no workers; start some with `dask worker {where}`"
         raise UsageError(msg)
     return Client(scheduler, timeout=_ANSWERS_WITHIN, set_as_default=False)
 
