@@ -106,7 +106,7 @@ def _figures(metrics: dict[str, Any]) -> list[str]:
     confusion = metrics["confusion"]
     share, threshold = metrics["positive_share"], metrics["threshold"]
     lines = [
-        f"On {metrics['reviews']:,} test reviews, {share:.1%} of them positive; positive from {threshold:g} on.",
+        f"On {metrics['reviews']:,} test reviews, {share:.1%} positive; called so from {threshold:g} on.",
         "",
         "| measure | value |",
         "|---|---:|",
