@@ -230,7 +230,14 @@ def test_nothing_listens_or_calls_beyond_this_machine(client: Client) -> None:
 
 def test_a_cluster_of_ones_own_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for name in ("OMP_NUM_THREADS", "PYTHONHASHSEED", "MALLOC_TRIM_THRESHOLD_"):
+        monkeypatch.delenv(name, raising=False)
+    before = dict(os.environ)
     with open_cluster(None, 1) as opened:
+        [environment] = opened.run(lambda: dict(os.environ)).values()
+        assert environment["OMP_NUM_THREADS"] == "1"
+        assert "MALLOC_TRIM_THRESHOLD_" not in environment
         assert [each.name[:13] for each in tmp_path.iterdir()] == ["resenha-dask-"]
         assert opened.nthreads().popitem()[1] == 1
     assert list(tmp_path.iterdir()) == []
+    assert dict(os.environ) == before
