@@ -82,9 +82,10 @@ def simulate(costs: Costs, *, rows: int, part_rows: int, workers: int) -> Simula
     seconds = max(clock, *free)
     work = rows * costs.score + parts * costs.open
     waves = math.ceil(parts / workers) * (min(part_rows, rows) * costs.score + costs.open)
-    name_of = {
-        rows * costs.scan: SCAN,
-        parts * costs.hand: HAND,
-        waves: WORK if waves <= _ABOUT * work / workers else TAIL,
-    }
-    return Simulated(seconds, work / workers / seconds, name_of[max(name_of)])
+    needed = [
+        (rows * costs.scan, SCAN),
+        (parts * costs.hand, HAND),
+        (waves, WORK if waves <= _ABOUT * work / workers else TAIL),
+    ]
+    _, bottleneck = max(needed, key=lambda each: each[0])
+    return Simulated(seconds, work / workers / seconds, bottleneck)

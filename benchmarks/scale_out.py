@@ -178,6 +178,6 @@ def _foreseen(costs: Costs) -> Table:
         "--shard helps nothing where reading is what takes the time: each shard reads past all rows",
     ]
     head = [
-        "rows a part", "parts", "seconds", "workers busy", "what takes the time", "seconds a killed worker loses",
+        "rows a part", "parts", "seconds", "workers busy", "what takes the time", "seconds that a kill costs",
     ]  # fmt: skip
     return Table("A hundred workers, as far as can be foreseen", head, rows, notes)
