@@ -173,8 +173,8 @@ class DaskWorkers:
             yield
         except KilledWorker as error:
             msg = (
-                f"{error.task}: {error.allowed_failures + 1} workers ended one after the other while they"
-                " scored it (out of memory, perhaps); what was published is kept"
+                f"{error.task}: every worker that it was given to ended, {error.allowed_failures + 1} of them"
+                " (out of memory, perhaps); what was published is kept"
             )
             raise ResenhaError(msg) from error
         except (OSError, CancelledError) as error:
