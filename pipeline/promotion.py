@@ -7,22 +7,17 @@ from __future__ import annotations
 
 import fcntl
 import json
-import math
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from pipeline.corpora.corpus import LabelledReview
 from pipeline.errors import BundleError, UsageError
-from pipeline.gates import Gate
-from pipeline.reports import Comparison
-from pipeline.runtime.bundle import Bundle, Manifest, open_bundle, read_manifest
+from pipeline.runtime.bundle import Manifest, open_bundle, read_manifest
 from pipeline.runtime.durable import sync_folder
-from pipeline.runtime.rows import Score, printable
+from pipeline.runtime.rows import printable
 from pipeline.runtime.scorer import Scorer
 from pipeline.runtime.self_test import run_self_test
 from pipeline.workspace import Workspace
@@ -30,19 +25,7 @@ from pipeline.workspace import Workspace
 HISTORY = "history.jsonl"
 PROMOTED, ROLLED_BACK, BY_HAND = "promoted", "rolled back", "promoted by hand"
 FOUND = "found promoted"
-"""Of a switch whose line was lost: its process ended between the two."""
-
-
-class Limits(Protocol):
-    """What a candidate is held to; a recipe's gates are such limits."""
-
-    @property
-    def max_degradation(self) -> float:
-        """Accuracy that may be lost against the promoted bundle."""
-
-    @property
-    def minimum_accuracy(self) -> float:
-        """Accuracy that it has to have."""
+"""Of a switch whose line was lost: its process ended between the two, or somebody made the link."""
 
 
 @contextmanager
@@ -62,167 +45,38 @@ def promoted_manifest(workspace: Workspace) -> Manifest | None:
         return None
 
 
-def judge(
-    workspace: Workspace,
-    candidate: Path,
-    limits: Limits,
-    reviews: Sequence[LabelledReview] | None = None,
-) -> Comparison:
-    """Hold a published bundle, as it lies there now, against the promoted one.
-
-    Args:
-        workspace: Says what is promoted.
-        candidate: The bundle's folder.
-        limits: What it is held to.
-        reviews: What both are scored on; where None, what the manifests say is compared.
-
-    Raises:
-        BundleError: If the candidate is not whole, or fails its self-test.
-    """
-    opened = open_bundle(candidate)
-    if opened.manifest is None:
-        msg = f"{printable(str(candidate))} is a graph alone; a bundle's folder can be promoted"
-        raise BundleError(msg)
-    scorer = Scorer(opened)
-    run_self_test(opened, scorer)
-    rival = _open_promoted(workspace, opened.digest)
-    found = _measure(opened, scorer, rival, reviews)
-    gates = [*_recorded_gates(opened.manifest), *_accuracy_gates(found, limits)]
-    promoted = promoted_manifest(workspace)
-    return Comparison(
-        candidate=opened.digest,
-        promoted=promoted.digest if promoted else None,
-        accuracy=found.accuracy,
-        promoted_accuracy=found.rival,
-        reviews=found.reviews,
-        only_candidate_right=found.only_mine,
-        only_promoted_right=found.only_rivals,
-        gates=[gate.to_record() for gate in gates],
-    )
-
-
-@dataclass(frozen=True)
-class _Found:
-    accuracy: float
-    reviews: int
-    rival: float | None = None
-    only_mine: int | None = None
-    only_rivals: int | None = None
-    note: str = "nothing is promoted yet"
-    """Why there is no accuracy of a rival."""
-
-
-def _open_promoted(workspace: Workspace, candidate: str) -> Bundle | str:
-    """Give the promoted bundle, or why there is none to compare with."""
-    if not os.path.lexists(workspace.current):
-        return "nothing is promoted yet"
-    try:
-        promoted = open_bundle(workspace.current)
-    except BundleError as error:
-        return f"the promoted bundle cannot be used: {error}"
-    return "it is the promoted bundle" if promoted.digest == candidate else promoted
-
-
-def _measure(
-    opened: Bundle, scorer: Scorer, rival: Bundle | str, reviews: Sequence[LabelledReview] | None
-) -> _Found:
-    manifest = opened.manifest
-    if reviews is None and manifest is not None:
-        mine, count = manifest.metrics["accuracy"], manifest.metrics["reviews"]
-        if isinstance(rival, str) or rival.manifest is None:
-            return _Found(mine, count, note=str(rival))
-        if rival.manifest.corpus["test_sha256"] != manifest.corpus["test_sha256"]:
-            return _Found(mine, count, note="the promoted bundle was measured on other test reviews")
-        return _Found(mine, count, rival.manifest.metrics["accuracy"])
-    right = _right(scorer, reviews)
-    accuracy = sum(right) / len(right)
-    if isinstance(rival, str):
-        return _Found(accuracy, len(right), note=rival)
-    theirs = _right(Scorer(rival), reviews)
-    only_mine = sum(own and not other for own, other in zip(right, theirs, strict=True))
-    only_rivals = sum(other and not own for own, other in zip(right, theirs, strict=True))
-    return _Found(accuracy, len(right), sum(theirs) / len(theirs), only_mine, only_rivals)
-
-
-def _right(scorer: Scorer, reviews: Sequence[LabelledReview] | None) -> list[bool]:
-    """Tell of each review whether a scorer gives it its label; one without a word is called negative."""
-    if reviews is None:
-        return []
-    results = scorer.score_reviews([review.text for review in reviews])
-    called = (isinstance(each, Score) and each.score >= scorer.threshold for each in results)
-    return [positive == bool(review.label) for positive, review in zip(called, reviews, strict=True)]
-
-
-def _recorded_gates(manifest: Manifest) -> Iterator[Gate]:
-    """Judge what the manifest says of the bundle's own making."""
-    refused = [str(gate["name"]) for gate in manifest.gates if not gate["passed"]]
-    told = f"did not pass when it was made: {', '.join(refused)}" if refused else "passed when it was made"
-    yield Gate("recorded_gates", not refused, len(refused), "0 refused", told)
-    tolerance = manifest.recipe.get("gates", {}).get("parity_tolerance", 1e-3)
-    largest, changed = manifest.parity["largest"], manifest.parity.get("labels_changed_outside_band", 0)
-    holds = largest <= tolerance and not changed
-    words = f"ONNX scores beside the network's, {changed} labels changed outside the band"
-    yield Gate("recorded_parity", holds, largest, f"at most {tolerance:g}", words)
-
-
-def _accuracy_gates(found: _Found, limits: Limits) -> Iterator[Gate]:
-    # Two standard errors of a coin's share of heads, at the most.
-    floor = 0.5 - 1 / math.sqrt(found.reviews)
-    told = f"accuracy {found.accuracy:.4f} on {found.reviews:,} test reviews"
-    hint = "" if found.accuracy >= floor else "; 1 − it would be good: labels or scores are swapped"
-    yield Gate("not_turned_round", not hint, found.accuracy, f"at least {floor:.4f}", f"{told}{hint}")
-    least = limits.minimum_accuracy
-    yield Gate("minimum_accuracy", found.accuracy >= least, found.accuracy, f"at least {least:g}", told)
-    yield _degradation_gate(found, limits.max_degradation)
-
-
-def _degradation_gate(found: _Found, most: float) -> Gate:
-    name, limit = "not_worse", f"at most {most:g} below the promoted bundle"
-    if found.rival is None:
-        return Gate(name, passed=True, figure=None, limit=limit, message=found.note)
-    # Rounded, so that exactly the limit is not refused for its last bit.
-    lost = round(found.rival - found.accuracy, 9)
-    is_worse = lost > most
-    hint = "; if that is meant, raise gates.max_degradation in the recipe" if is_worse else ""
-    message = f"accuracy {found.accuracy:.4f}, promoted {found.rival:.4f}, on the same test reviews{hint}"
-    return Gate(name, not is_worse, lost, limit, message)
-
-
-def staleness_gate(approved: Comparison, now: Comparison) -> Gate:
-    """Refuse to promote on the strength of a comparison with another bundle than the promoted one."""
-    is_same = (approved.candidate, approved.promoted) == (now.candidate, now.promoted)
-    message = "what was compared is what there is now"
-    if not is_same:
-        message = (
-            f"approved was {approved.candidate[:12]} in the place of {_short(approved.promoted)}, but it "
-            f"would be {now.candidate[:12]} in the place of {_short(now.promoted)}: compare again"
-        )
-    return Gate("not_stale", is_same, None, "the comparison that was approved", message)
-
-
-def _short(digest: str | None) -> str:
-    return digest[:12] if digest else "nothing"
-
-
 def switch(workspace: Workspace, bundle: Path, manifest: Manifest, how: str) -> None:
     """Let ``current`` name a bundle: a new link renamed over the old one, then the history.
 
     A reader finds the old bundle or the new one, never neither. To be called under the lock.
     """
-    replaced = promoted_manifest(workspace)
-    link = workspace.root / f".current.{os.getpid()}.tmp"
+    replaced = _replaced(workspace)
+    # Always the same name, which the lock guards: what a killed process left is gone with the next switch.
+    link = workspace.root / ".current.tmp"
     link.unlink(missing_ok=True)
     link.symlink_to(bundle.resolve().relative_to(workspace.root.resolve()), target_is_directory=True)
     link.replace(workspace.current)
     sync_folder(workspace.root)
-    _append(workspace, bundle, manifest, how, replaced.digest if replaced else None)
+    _append(workspace, bundle, manifest, how, replaced)
+
+
+def _replaced(workspace: Workspace) -> str | None:
+    """Give the digest of what ``current`` names; where it can't be read, the one it was promoted with."""
+    if not os.path.lexists(workspace.current):
+        return None
+    promoted, entries = promoted_manifest(workspace), read_history(workspace)
+    if promoted is not None:
+        return promoted.digest
+    return entries[-1]["digest"] if entries else None
 
 
 def _append(workspace: Workspace, bundle: Path, manifest: Manifest, how: str, replaced: str | None) -> None:
+    place, root = bundle.resolve(), workspace.root.resolve()
     entry = {
         "promoted_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "how": how,
-        "bundle": str(bundle.resolve().relative_to(workspace.root.resolve())),
+        # A link that somebody made may lead anywhere.
+        "bundle": str(place.relative_to(root) if place.is_relative_to(root) else place),
         "digest": manifest.digest,
         "replaced": replaced,
         "accuracy": manifest.metrics["accuracy"],
@@ -238,18 +92,28 @@ def _append(workspace: Workspace, bundle: Path, manifest: Manifest, how: str, re
         stream.write((b"\n" if is_cut else b"") + json.dumps(entry).encode() + b"\n")
         stream.flush()
         os.fsync(stream.fileno())
+    sync_folder(workspace.root)
 
 
 def read_history(workspace: Workspace) -> list[dict[str, Any]]:
-    """Give what was promoted and when, the last one last; what is no line of it is passed over."""
-    entries = []
-    with suppress(FileNotFoundError):
-        for line in (workspace.root / HISTORY).read_bytes().splitlines():
-            with suppress(ValueError):
-                entry = json.loads(line)
-                if isinstance(entry, dict) and {"digest", "bundle"} <= set(entry):
-                    entries.append(entry)
-    return entries
+    """Give what was promoted and when, the last one last; what is no line of it is passed over.
+
+    Of each entry, ``digest`` and ``bundle`` are text; what else there is may be anything.
+    """
+    try:
+        content = (workspace.root / HISTORY).read_bytes()
+    except FileNotFoundError:
+        return []
+    return [entry for line in content.split(b"\n") if (entry := _parse(line)) is not None]
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    try:
+        entry = json.loads(line)
+        is_whole = isinstance(entry["digest"], str) and b"\0" not in os.fsencode(entry["bundle"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return entry if is_whole else None
 
 
 def settle_history(workspace: Workspace) -> None:
@@ -265,7 +129,8 @@ def _trail(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     trail: list[dict[str, Any]] = []
     for entry in entries:
         known = [number for number, each in enumerate(trail) if each["digest"] == entry["digest"]]
-        if entry.get("how") == ROLLED_BACK and known:
+        # Where the line was lost, a bundle of the trail is likelier gone back to than promoted again.
+        if entry.get("how") in (ROLLED_BACK, FOUND) and known:
             del trail[known[-1] + 1 :]
         else:
             trail.append(entry)
@@ -275,7 +140,7 @@ def _trail(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def roll_back(workspace: Workspace, wanted: str | None = None) -> Manifest:
     """Let ``current`` name the bundle again that was promoted before the present one, or the one wanted.
 
-    Going back twice goes further back: what was taken back is not gone back to.
+    Going back twice goes further back: what was taken back is not gone back to, unless it is wanted.
 
     Args:
         workspace: Where promotions are recorded.
@@ -287,21 +152,24 @@ def roll_back(workspace: Workspace, wanted: str | None = None) -> Manifest:
     """
     with promotion_lock(workspace):
         settle_history(workspace)
-        entries = read_history(workspace)
-        entry = _find(entries, wanted)
+        entry = _find(workspace, wanted)
         folder = workspace.root / entry["bundle"]
         opened = open_bundle(folder, digest=entry["digest"])
-        run_self_test(opened, Scorer(opened))
-        if opened.manifest is None:
-            msg = f"{printable(str(folder))} is not the bundle that was promoted"
+        is_ours = folder.resolve().is_relative_to(workspace.bundles.resolve())
+        if opened.manifest is None or not is_ours:
+            msg = f"{printable(str(folder))} is no bundle under {printable(str(workspace.bundles))}"
             raise BundleError(msg)
+        run_self_test(opened, Scorer(opened))
         switch(workspace, folder, opened.manifest, ROLLED_BACK)
         return opened.manifest
 
 
-def _find(entries: Sequence[dict[str, Any]], wanted: str | None) -> dict[str, Any]:
+def _find(workspace: Workspace, wanted: str | None) -> dict[str, Any]:
+    """Give the entry of the history that is gone back to."""
+    entries = read_history(workspace)
     trail = _trail(entries)
-    present = trail[-1]["digest"] if trail else None
+    # Where somebody removed the link, the last promotion is what there was before.
+    present = trail[-1]["digest"] if trail and os.path.lexists(workspace.current) else None
     if wanted is None:
         earlier = [each for each in trail if each["digest"] != present]
         if not earlier:
@@ -311,6 +179,10 @@ def _find(entries: Sequence[dict[str, Any]], wanted: str | None) -> dict[str, An
     found = {each["digest"]: each for each in entries if each["digest"].startswith(wanted)}
     if len(found) != 1 or not wanted:
         meant = f"{len(found)} bundles of the history begin with" if found else "no bundle of the history is"
-        msg = f"{meant} {printable(wanted)!r}; `resenha history` shows them"
+        msg = f"{meant} '{printable(wanted)}'; `resenha history` shows them"
         raise UsageError(msg)
-    return next(iter(found.values()))
+    [entry] = found.values()
+    if entry["digest"] == present:
+        msg = f"{printable(str(workspace.current))} names '{printable(wanted)}' already"
+        raise UsageError(msg)
+    return entry

@@ -171,13 +171,16 @@ class Comparison:
     """Reviews to which only the candidate gives their label; None where they were not scored."""
     only_promoted_right: int | None
     gates: list[dict[str, Any]]
+    p_value: float | None = None
+    """How often chance alone would part two equally good bundles so far; see ``comparison.mcnemar``."""
 
     def __str__(self) -> str:
         if self.promoted_accuracy is None:
             return f"accuracy {self.accuracy:.4f} on {self.reviews:,} test reviews, compared with nothing"
+        chance = "" if self.p_value is None else f" (McNemar's p {self.p_value:.2g})"
         return (
             f"accuracy {self.accuracy:.4f}, promoted {self.promoted_accuracy:.4f}, "
-            f"on the same {self.reviews:,} test reviews"
+            f"on the same {self.reviews:,} test reviews{chance}"
         )
 
 

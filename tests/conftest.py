@@ -78,6 +78,17 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture
+def three(workspace: Workspace) -> dict[str, Path]:
+    """Three bundles that were promoted one after the other."""
+    from tests.promoting import attempt, put
+
+    bundles = {name: put(workspace, name, accuracy=0.9 + number / 100) for number, name in enumerate("abc")}
+    for bundle in bundles.values():
+        attempt(workspace, bundle)
+    return bundles
+
+
+@pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     """A whole bundle, beside the folder in which a test works."""
     folder = tmp_path / "bundle"

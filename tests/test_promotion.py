@@ -1,263 +1,127 @@
+"""The link, its history, and going back: also where many promote at once or one dies between the two."""
+
 from __future__ import annotations
 
+import fcntl
 import json
 import multiprocessing
 import os
-import re
 import signal
-from collections.abc import Callable
-from dataclasses import replace
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline.cli import run
-from pipeline.corpora.corpus import LabelledReview
-from pipeline.corpora.splits import save_reviews
-from pipeline.errors import BundleError, GateError
+from pipeline.errors import BundleError, UsageError
 from pipeline.promotion import (
+    BY_HAND,
+    FOUND,
     PROMOTED,
-    judge,
+    ROLLED_BACK,
     promoted_manifest,
-    promotion_lock,
     read_history,
     roll_back,
-    settle_history,
     switch,
 )
-from pipeline.recipe import GateSettings, Recipe
-from pipeline.reports import Comparison, Prepared, Promoted, Published
-from pipeline.runtime.bundle import GOLDEN, MANIFEST, MODEL, FileRecord, Manifest, open_bundle
-from pipeline.stages.compare import compare
-from pipeline.stages.promote import promote
-from pipeline.workspace import Done, Workspace
+from pipeline.runtime.bundle import MANIFEST, open_bundle
+from pipeline.workspace import Workspace
 from tests.faults.cases import case
-from tests.stand_ins import make_bundle, make_model
-
-REVIEWS = [LabelledReview("a good, moving film", 1), LabelledReview("a bad, dull film", 0)] * 50
-TURNED = [LabelledReview(review.text, 1 - review.label) for review in REVIEWS]
+from tests.promoting import attempt, break_self_test, current_of, lose_a_byte, manifest_of, put
+from tests.stand_ins import make_bundle
 
 
-def put(workspace: Workspace, name: str, **given: Any) -> Path:
-    bundle = workspace.bundles / "stand-in" / name
-    make_bundle(bundle, **given)
-    return bundle
+def named(workspace: Workspace) -> str:
+    """The name of the bundle that is promoted."""
+    return workspace.current.resolve().name
 
 
-def reseal(bundle: Path, change: Callable[[Manifest], Manifest]) -> None:
-    """Change a bundle's manifest so that it is whole all the same."""
-    manifest = open_bundle(bundle).manifest
-    assert manifest is not None
-    (bundle / MANIFEST).write_bytes(change(manifest).sealed().to_bytes())
+def hows(workspace: Workspace) -> list[tuple[str, str]]:
+    return [(Path(entry["bundle"]).name, entry["how"]) for entry in read_history(workspace)]
 
 
-def current_of(workspace: Workspace) -> tuple[str, bytes]:
-    return os.readlink(workspace.current), (workspace.root / "history.jsonl").read_bytes()
+# The link
 
 
-@pytest.fixture
-def prepared(tmp_path: Path) -> Done[Prepared]:
-    save_reviews(tmp_path / Prepared.TEST_REVIEWS, REVIEWS)
-    return Done("prepare", tmp_path, Prepared({}, 0, {}), {}, 0.0, was_done=True)
-
-
-@pytest.fixture
-def attempt(workspace: Workspace, recipe: Recipe, prepared: Done[Prepared]) -> Callable[..., Promoted]:
-    """Promote a bundle as the chain does."""
-
-    def call(bundle: Path, approved: Comparison | None = None) -> Promoted:
-        manifest = open_bundle(bundle).manifest
-        assert manifest is not None
-        published = Published(str(bundle), manifest.digest, [])
-        return promote(workspace, recipe, prepared, published, approved)
-
-    return call
-
-
-def test_the_promoted_bundle_is_the_one_that_current_names(
-    workspace: Workspace, attempt: Callable[..., Promoted]
-) -> None:
+def test_the_promoted_bundle_is_the_one_that_current_names(workspace: Workspace) -> None:
     assert promoted_manifest(workspace) is None
     for name, accuracy in (("a", 0.9), ("b", 0.91)):
         bundle = put(workspace, name, accuracy=accuracy)
-        assert attempt(bundle).is_promoted
+        assert attempt(workspace, bundle).is_promoted
         assert workspace.current.resolve() == bundle.resolve()
     first, second = read_history(workspace)
     assert (first["replaced"], second["replaced"]) == (None, first["digest"])
     assert {entry["how"] for entry in (first, second)} == {PROMOTED}
 
 
-def test_what_is_promoted_already_is_not_switched_again(
-    workspace: Workspace, attempt: Callable[..., Promoted]
-) -> None:
+def test_what_is_promoted_already_is_not_switched_again(workspace: Workspace) -> None:
     bundle = put(workspace, "a")
-    assert [attempt(bundle).is_promoted for _ in range(2)] == [True, True]
+    assert [attempt(workspace, bundle).is_promoted for _ in range(2)] == [True, True]
     assert len(read_history(workspace)) == 1
 
 
-def test_a_workspace_that_was_moved_still_finds_its_bundle(
-    workspace: Workspace, attempt: Callable[..., Promoted]
-) -> None:
-    attempt(put(workspace, "a"))
+def test_a_workspace_that_was_moved_still_finds_its_bundle(workspace: Workspace) -> None:
+    attempt(workspace, put(workspace, "a"))
     moved = workspace.root.rename(workspace.root.with_name("moved"))
     assert promoted_manifest(Workspace(moved)) is not None
 
 
-def make_worse(bundle: Path) -> None:
-    """A network that has forgotten half of what it knew, and claims to be better."""
-    import shutil
-
-    shutil.rmtree(bundle)
-    make_bundle(bundle, accuracy=0.99, model=make_model(words=("film", "a", "x", "y")))
-
-
-def turn_round(bundle: Path) -> None:
-    import shutil
-
-    from tests import stand_ins
-
-    shutil.rmtree(bundle)
-    before = dict(stand_ins.WEIGHTS)
-    try:
-        stand_ins.WEIGHTS.update({word: -weight for word, weight in before.items()})
-        make_bundle(bundle, accuracy=0.99)
-    finally:
-        stand_ins.WEIGHTS.update(before)
-
-
-def break_parity(bundle: Path) -> None:
-    reseal(bundle, lambda manifest: replace(manifest, parity={**manifest.parity, "largest": 0.2}))
-
-
-def break_a_gate(bundle: Path) -> None:
-    gate = {"name": "scores", "passed": False, "figure": 0.2, "limit": "", "message": ""}
-    reseal(bundle, lambda manifest: replace(manifest, gates=[gate]))
-
-
-def break_self_test(bundle: Path) -> None:
-    import hashlib
-
-    golden = re.sub(r'("score": ?)0\.', r"\g<1>0.1", (bundle / GOLDEN).read_text())
-    (bundle / GOLDEN).write_text(golden)
-    record = FileRecord(hashlib.sha256(golden.encode()).hexdigest(), len(golden))
-    reseal_files(bundle, {GOLDEN: record})
-
-
-def reseal_files(bundle: Path, records: dict[str, FileRecord]) -> None:
-    page = json.loads((bundle / MANIFEST).read_bytes())
-    files = {name: FileRecord(**record) for name, record in page.pop("files").items()} | records
-    (bundle / MANIFEST).write_bytes(Manifest(**page | {"digest": ""}, files=files).sealed().to_bytes())
-
-
-def lose_a_byte(bundle: Path) -> None:
-    content = (bundle / MODEL).read_bytes()
-    (bundle / MODEL).write_bytes(content[:-1])
-
-
-@pytest.mark.parametrize(
-    ("spoil", "words"),
-    [
-        pytest.param(make_worse, "not_worse: 0.5, limit at most 0.005 below", id="worse"),
-        pytest.param(turn_round, "not_turned_round: 0, limit at least", id="inverted"),
-        pytest.param(break_parity, "recorded_parity: 0.2, limit at most", id="parity broken"),
-        pytest.param(break_a_gate, "recorded_gates: 1, limit 0 refused", id="a gate had refused"),
-        pytest.param(break_self_test, "golden row 1 scores", id="self-test broken"),
-        pytest.param(lose_a_byte, "not the bundle that was published", id="not whole"),
-    ],
-)
-def test_a_bad_candidate_is_refused_and_nothing_is_touched(
-    spoil: Callable[[Path], None],
-    words: str,
-    workspace: Workspace,
-    recipe: Recipe,
-    prepared: Done[Prepared],
-    attempt: Callable[..., Promoted],
+def test_a_link_that_leads_elsewhere_is_recorded_and_stands_in_nobodys_way(
+    workspace: Workspace, tmp_path: Path
 ) -> None:
-    attempt(put(workspace, "good"))
-    before = current_of(workspace)
-    bundle = put(workspace, "bad", accuracy=0.95)
-    spoil(bundle)
-    published = Published(str(bundle), "", [])
-    with pytest.raises(BundleError, match=words):
-        promote(workspace, recipe, prepared, published)
-    assert current_of(workspace) == before
+    manifest = make_bundle(tmp_path / "elsewhere", accuracy=0.8)
+    workspace.root.mkdir()
+    workspace.current.symlink_to(tmp_path / "elsewhere")
+    attempt(workspace, put(workspace, "a"))
+    assert hows(workspace) == [("elsewhere", FOUND), ("a", PROMOTED)]
+    with pytest.raises(BundleError, match="is no bundle under"):
+        roll_back(workspace)
+    assert read_history(workspace)[-1]["replaced"] == manifest.digest
 
 
-def test_an_approval_of_a_comparison_that_is_stale_is_refused(
-    workspace: Workspace, recipe: Recipe, prepared: Done[Prepared], attempt: Callable[..., Promoted]
-) -> None:
-    attempt(put(workspace, "first"))
-    bundle = put(workspace, "candidate", accuracy=0.91)
-    published = Published(str(bundle), "", [])
-    approved = compare(workspace, recipe, prepared, published)
-    attempt(put(workspace, "meanwhile", accuracy=0.92))
-    before = current_of(workspace)
-    with pytest.raises(GateError, match="not_stale: no figure.*compare again"):
-        attempt(bundle, approved)
-    assert current_of(workspace) == before
-    assert attempt(bundle, compare(workspace, recipe, prepared, published)).is_promoted
-
-
-def test_an_approval_of_another_candidate_is_refused(
-    workspace: Workspace, recipe: Recipe, prepared: Done[Prepared], attempt: Callable[..., Promoted]
-) -> None:
-    approved = compare(workspace, recipe, prepared, Published(str(put(workspace, "a")), "", []))
-    with pytest.raises(GateError, match="not_stale"):
-        attempt(put(workspace, "b", accuracy=0.91), approved)
-    assert not workspace.current.exists()
-
-
-def test_both_are_scored_on_the_same_reviews_whatever_they_claim(workspace: Workspace) -> None:
-    first = put(workspace, "a", accuracy=0.6)
-    manifest = open_bundle(first).manifest
-    assert manifest is not None
-    switch(workspace, first, manifest, PROMOTED)
-    found = judge(workspace, put(workspace, "b", accuracy=0.7), GateSettings(), REVIEWS)
-    assert (found.accuracy, found.promoted_accuracy, found.reviews) == (1.0, 1.0, 100)
-    assert (found.only_candidate_right, found.only_promoted_right) == (0, 0)
-    assert judge(workspace, put(workspace, "c", accuracy=0.8), GateSettings(), TURNED).accuracy == 0.0
-
-
-@pytest.mark.parametrize(
-    ("accuracy", "passes"), [(0.95, True), (0.90, True), (0.89, True), (0.8899, False)], ids=str
-)
-def test_a_candidate_may_lose_just_the_limit(accuracy: float, passes: bool, workspace: Workspace) -> None:
-    first = put(workspace, "promoted", accuracy=0.9)
-    switch(workspace, first, open_bundle(first).manifest, PROMOTED)  # type: ignore[arg-type]
-    found = judge(
-        workspace, put(workspace, "candidate", accuracy=accuracy), GateSettings(max_degradation=0.01)
-    )
-    assert {gate["name"]: gate["passed"] for gate in found.gates}["not_worse"] is passes
-
-
-@pytest.mark.parametrize(("least", "passes"), [(0.0, True), (0.9, True), (0.9001, False)])
-def test_a_minimum_may_be_asked_for(least: float, passes: bool, workspace: Workspace) -> None:
-    found = judge(workspace, put(workspace, "a", accuracy=0.9), GateSettings(minimum_accuracy=least))
-    assert {gate["name"]: gate["passed"] for gate in found.gates}["minimum_accuracy"] is passes
-
-
-def test_a_promoted_bundle_that_is_broken_stands_in_nobodys_way(
-    workspace: Workspace, attempt: Callable[..., Promoted]
-) -> None:
+def test_what_cannot_be_read_any_more_is_replaced_under_the_digest_it_had(workspace: Workspace) -> None:
     first = put(workspace, "a")
-    attempt(first)
-    lose_a_byte(first)
-    done = attempt(put(workspace, "b", accuracy=0.91))
-    assert done.is_promoted
-    assert "the promoted bundle cannot be used" in done.comparison.gates[-1]["message"]
+    digest = manifest_of(first).digest
+    attempt(workspace, first)
+    (first / MANIFEST).unlink()
+    attempt(workspace, put(workspace, "b", accuracy=0.91))
+    assert read_history(workspace)[-1]["replaced"] == digest
+
+
+# Many at once, and one that dies
+
+
+@pytest.mark.parametrize("way", ["promote", "roll back", "by hand"])
+def test_the_link_is_switched_under_the_lock(
+    way: str, workspace: Workspace, three: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = put(workspace, "d", accuracy=0.95)
+    held = []
+
+    def is_held(*_arguments: object) -> None:
+        with (workspace.root / ".promotion.lock").open("w") as stream, pytest.raises(BlockingIOError):
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        held.append(way)
+
+    monkeypatch.setattr("pipeline.promotion.switch", is_held)
+    monkeypatch.setattr("pipeline.stages.promote.switch", is_held)
+    if way == "promote":
+        attempt(workspace, bundle)
+    elif way == "roll back":
+        roll_back(workspace)
+    else:
+        assert run(["promote", str(bundle), "--artifacts", str(workspace.root)]) == 0
+    assert held == [way]
 
 
 def promote_one(root: Path, name: str, start: Any) -> None:
     workspace = Workspace(root)
-    bundle = workspace.bundles / "stand-in" / name
     start.wait()
-    with promotion_lock(workspace):
-        settle_history(workspace)
-        judge(workspace, bundle, GateSettings())
-        manifest = open_bundle(bundle).manifest
-        assert manifest is not None
-        switch(workspace, bundle, manifest, PROMOTED)
+    attempt(workspace, workspace.bundles / "stand-in" / name)
 
 
 @case("Pipeline", "two runs at once")
@@ -265,150 +129,211 @@ def promote_one(root: Path, name: str, start: Any) -> None:
 def test_current_always_loads_while_twenty_runs_promote(workspace: Workspace) -> None:
     """Twenty processes promote a bundle each; meanwhile ``current`` is opened ten thousand times."""
     names = [f"{number:02}" for number in range(20)]
-    digests = {open_bundle(put(workspace, name, accuracy=0.8 + int(name) / 1000)).digest for name in names}
+    digests = {manifest_of(put(workspace, name, accuracy=0.8 + int(name) / 1000)).digest for name in names}
     first = put(workspace, "first", accuracy=0.8)
-    switch(workspace, first, open_bundle(first).manifest, PROMOTED)  # type: ignore[arg-type]
-    digests.add(open_bundle(first).digest)
-    context = multiprocessing.get_context("spawn")
+    attempt(workspace, first)
+    digests.add(manifest_of(first).digest)
+    # Children of a process that has imported everything start at once.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.promoting"])
     start = context.Event()
     runs = [context.Process(target=promote_one, args=(workspace.root, name, start)) for name in names]
     for process in runs:
         process.start()
+    seen = {open_bundle(workspace.current).digest}
     start.set()
-    seen: dict[str, int] = {}
-    reads = 0
+    reads = 1
     while reads < 10_000 or any(process.is_alive() for process in runs):
-        digest = open_bundle(workspace.current).digest
-        seen[digest] = seen.get(digest, 0) + 1
+        seen.add(open_bundle(workspace.current).digest)
         reads += 1
     for process in runs:
         process.join()
     assert [process.exitcode for process in runs] == [0] * 20
-    assert set(seen) <= digests
+    assert seen <= digests
     assert len(seen) > 2
     entries = read_history(workspace)
     assert len(entries) == 21
-    assert [entry["replaced"] for entry in entries[1:]] == [entry["digest"] for entry in entries[:-1]]
+    assert {entry["digest"] for entry in entries} == digests
+    assert [entry["replaced"] for entry in entries] == [None, *(entry["digest"] for entry in entries[:-1])]
     assert entries[-1]["digest"] == open_bundle(workspace.current).digest
 
 
-def die_before_the_history(root: Path, name: str) -> None:
-    import pipeline.promotion
+def die(*_arguments: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
-    def die(*_arguments: object) -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
+
+def die_before_the_history(root: Path, name: str, how: str) -> None:
+    import pipeline.promotion
 
     pipeline.promotion._append = die  # type: ignore[assignment]
     bundle = Workspace(root).bundles / "stand-in" / name
-    manifest = open_bundle(bundle).manifest
-    assert manifest is not None
-    switch(Workspace(root), bundle, manifest, PROMOTED)
+    switch(Workspace(root), bundle, manifest_of(bundle), how)
 
 
-@pytest.mark.slow
-def test_a_switch_that_died_before_its_line_is_found_later(
-    workspace: Workspace, attempt: Callable[..., Promoted]
-) -> None:
-    attempt(put(workspace, "a"))
-    lost = put(workspace, "b", accuracy=0.91)
-    process = multiprocessing.get_context("spawn").Process(
-        target=die_before_the_history, args=(workspace.root, "b")
-    )
+def die_before_the_rename(root: Path, name: str, how: str) -> None:
+    Path.replace = die  # type: ignore[assignment,method-assign]
+    bundle = Workspace(root).bundles / "stand-in" / name
+    switch(Workspace(root), bundle, manifest_of(bundle), how)
+
+
+def killed(target: Any, *arguments: object) -> None:
+    process = multiprocessing.get_context("spawn").Process(target=target, args=arguments)
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL
-    assert workspace.current.resolve() == lost.resolve()
+
+
+@pytest.mark.slow
+def test_a_switch_that_died_before_its_line_is_found_later(workspace: Workspace) -> None:
+    attempt(workspace, put(workspace, "a"))
+    put(workspace, "b", accuracy=0.91)
+    killed(die_before_the_history, workspace.root, "b", PROMOTED)
+    assert named(workspace) == "b"
     with (workspace.root / "history.jsonl").open("ab") as stream:
         stream.write(b'{"digest": "cut')
-    attempt(put(workspace, "c", accuracy=0.92))
-    found = [(Path(entry["bundle"]).name, entry["how"]) for entry in read_history(workspace)]
-    assert found == [("a", "promoted"), ("b", "found promoted"), ("c", "promoted")]
+    attempt(workspace, put(workspace, "c", accuracy=0.92))
+    assert hows(workspace) == [("a", PROMOTED), ("b", FOUND), ("c", PROMOTED)]
+    entries = read_history(workspace)
+    assert [entry["replaced"] for entry in entries] == [None, *(entry["digest"] for entry in entries[:-1])]
 
 
-@pytest.fixture
-def three(workspace: Workspace, attempt: Callable[..., Promoted]) -> dict[str, Path]:
-    """Three bundles that were promoted one after the other."""
-    bundles = {name: put(workspace, name, accuracy=0.9 + number / 100) for number, name in enumerate("abc")}
-    for bundle in bundles.values():
-        attempt(bundle)
-    return bundles
+@pytest.mark.slow
+def test_going_back_that_died_before_its_line_was_still_going_back(
+    workspace: Workspace, three: dict[str, Path]
+) -> None:
+    killed(die_before_the_history, workspace.root, "b", ROLLED_BACK)
+    assert named(workspace) == "b"
+    roll_back(workspace)
+    assert hows(workspace)[-2:] == [("b", FOUND), ("a", ROLLED_BACK)]
+
+
+@pytest.mark.slow
+def test_a_switch_that_died_before_the_rename_leaves_nothing(workspace: Workspace) -> None:
+    attempt(workspace, put(workspace, "a"))
+    before = current_of(workspace)
+    put(workspace, "b", accuracy=0.91)
+    killed(die_before_the_rename, workspace.root, "b", PROMOTED)
+    assert current_of(workspace) == before
+    attempt(workspace, workspace.bundles / "stand-in/b")
+    assert list(workspace.root.glob(".*.tmp")) == []
+
+
+# The history's bytes
+
+
+JSON = st.recursive(
+    st.none() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["digest", "bundle", "how", "replaced"]), inner)
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=50)  # Each writes a bundle.
+@given(st.binary(max_size=100) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_whatever_stands_in_the_history_a_switch_adds_its_line(junk: bytes) -> None:
+    with TemporaryDirectory() as folder:
+        workspace = Workspace(Path(folder))
+        bundle = put(workspace, "a")
+        (workspace.root / "history.jsonl").write_bytes(junk)
+        before = read_history(workspace)
+        with suppress(UsageError, BundleError):
+            roll_back(workspace)
+        switch(workspace, bundle, manifest_of(bundle), BY_HAND)
+        found = read_history(workspace)
+    assert [*before, found[-1]] == found
+    assert (found[-1]["bundle"], found[-1]["how"]) == ("bundles/stand-in/a", BY_HAND)
+
+
+@pytest.mark.parametrize("lost", [1, 2, 100])
+def test_a_line_that_was_cut_is_passed_over(lost: int, workspace: Workspace, three: dict[str, Path]) -> None:
+    path = workspace.root / "history.jsonl"
+    path.write_bytes(path.read_bytes()[:-lost])
+    assert len(read_history(workspace)) == (3 if lost == 1 else 2)
+    attempt(workspace, put(workspace, "d", accuracy=0.95))
+    last = ("c", PROMOTED) if lost == 1 else ("c", FOUND)
+    assert hows(workspace)[-2:] == [last, ("d", PROMOTED)]
+
+
+# Going back
 
 
 def test_going_back_twice_goes_further_back(workspace: Workspace, three: dict[str, Path]) -> None:
-    options = ["--artifacts", str(workspace.root)]
     for name in ("b", "a"):
-        assert run(["rollback", *options]) == 0
-        assert workspace.current.resolve() == three[name].resolve()
-    assert run(["rollback", *options]) == 2
-    assert workspace.current.resolve() == three["a"].resolve()
-
-
-def test_what_is_promoted_after_going_back_can_be_taken_back_too(
-    workspace: Workspace, three: dict[str, Path], attempt: Callable[..., Promoted]
-) -> None:
-    roll_back(workspace)
-    attempt(put(workspace, "d", accuracy=0.95))
-    roll_back(workspace)
-    assert workspace.current.resolve() == three["b"].resolve()
-
-
-def test_a_version_can_be_named(
-    workspace: Workspace, three: dict[str, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    digest = open_bundle(three["a"]).digest
-    options = ["--artifacts", str(workspace.root)]
-    assert run(["rollback", *options, "--to", digest[:12]]) == 0
-    assert workspace.current.resolve() == three["a"].resolve()
-    assert run(["rollback", *options, "--to", "nonsense"]) == 2
-    assert "no bundle of the history is 'nonsense'" in capsys.readouterr().err
-
-
-def test_a_bundle_that_is_not_whole_is_not_gone_back_to(workspace: Workspace, three: dict[str, Path]) -> None:
-    lose_a_byte(three["b"])
+        roll_back(workspace)
+        assert named(workspace) == name
     before = current_of(workspace)
-    assert run(["rollback", "--artifacts", str(workspace.root)]) == 5
+    with pytest.raises(UsageError, match="there is nothing to go back to"):
+        roll_back(workspace)
     assert current_of(workspace) == before
 
 
-def test_the_history_is_shown(
-    workspace: Workspace, three: dict[str, Path], capsys: pytest.CaptureFixture[str]
+def test_what_is_promoted_after_going_back_can_be_taken_back_too(
+    workspace: Workspace, three: dict[str, Path]
 ) -> None:
     roll_back(workspace)
-    assert run(["history", "--artifacts", str(workspace.root)]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line[0] for line in lines] == [" ", " ", " ", "*"]
-    assert "rolled back" in lines[-1]
-    assert lines[-1].endswith("bundles/stand-in/b")
-    assert run(["history", "--artifacts", str(workspace.root), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out.splitlines()[0])["how"] == "promoted"
+    attempt(workspace, put(workspace, "d", accuracy=0.95))
+    roll_back(workspace)
+    assert named(workspace) == "b"
 
 
-def test_a_bundle_is_promoted_by_hand_by_what_the_manifests_say(
-    workspace: Workspace, three: dict[str, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
+def test_what_was_taken_back_can_be_named_and_taken_back_again(
+    workspace: Workspace, three: dict[str, Path]
 ) -> None:
-    options = ["--artifacts", str(workspace.root)]
-    worse = put(workspace, "worse", accuracy=0.9)
-    assert run(["promote", str(worse), *options]) == 5
-    assert "gate not_worse: 0.02" in capsys.readouterr().err
-    assert run(["promote", str(worse), *options, "--max-degradation", "0.05"]) == 0
-    assert read_history(workspace)[-1]["how"] == "promoted by hand"
-    make_bundle(tmp_path / "elsewhere")
-    assert run(["promote", str(tmp_path / "elsewhere"), *options]) == 2
-    other = put(workspace, "other")
-    reseal(other, lambda manifest: replace(manifest, corpus={**manifest.corpus, "test_sha256": "1" * 64}))
-    assert run(["promote", str(other), *options]) == 2
-    assert run(["promote", str(other), *options, "--unmeasured"]) == 0
+    roll_back(workspace)
+    roll_back(workspace, manifest_of(three["c"]).digest[:12])
+    assert named(workspace) == "c"
+    roll_back(workspace)
+    assert named(workspace) == "b"
 
 
-def test_going_back_needs_nothing_heavy(workspace: Workspace, three: dict[str, Path]) -> None:
-    import subprocess
-    import sys
+def test_a_bundle_that_was_promoted_twice_is_gone_back_from_to_what_was_between(
+    workspace: Workspace, three: dict[str, Path]
+) -> None:
+    attempt(workspace, three["a"])
+    roll_back(workspace)
+    assert named(workspace) == "c"
 
-    program = (
-        "import sys; from pipeline.cli import run; status = run(sys.argv[1:])\n"
-        "heavy = {'tensorflow', 'keras', 'pydantic', 'sklearn', 'scipy', 'onnx', 'prefect'} & set(sys.modules)\n"
-        "sys.exit(status or ', '.join(heavy) or 0)"
-    )
-    command = [sys.executable, "-c", program, "rollback", "--artifacts", str(workspace.root)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
+
+def test_where_the_link_was_removed_the_last_promotion_is_gone_back_to(
+    workspace: Workspace, three: dict[str, Path]
+) -> None:
+    workspace.current.unlink()
+    roll_back(workspace)
+    assert named(workspace) == "c"
+    assert read_history(workspace)[-1]["replaced"] is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        ("nonsense", "no bundle of the history is 'nonsense'"),
+        ("", "3 bundles of the history begin with ''"),
+        ("\x1b", r"no bundle of the history is '\\u001b'"),
+        ("present", "names .* already"),
+    ],
+    ids=["unknown", "empty", "escape", "present"],
+)
+def test_a_version_that_is_not_one_to_go_back_to_is_wrong_usage(
+    wanted: str, told: str, workspace: Workspace, three: dict[str, Path]
+) -> None:
+    before = current_of(workspace)
+    digest = manifest_of(three["c"]).digest
+    with pytest.raises(UsageError, match=told):
+        roll_back(workspace, digest[:12] if wanted == "present" else wanted)
+    assert current_of(workspace) == before
+
+
+@pytest.mark.parametrize("spoil", [lose_a_byte, break_self_test])
+def test_a_bundle_that_is_not_whole_is_not_gone_back_to(
+    spoil: Any, workspace: Workspace, three: dict[str, Path]
+) -> None:
+    spoil(three["b"])
+    before = current_of(workspace)
+    with pytest.raises(BundleError):
+        roll_back(workspace)
+    assert current_of(workspace) == before
+    roll_back(workspace, manifest_of(three["a"]).digest)
+    assert named(workspace) == "a"

@@ -231,6 +231,8 @@ def _check_files(files: Mapping[str, FileRecord]) -> None:
 
 def _check_figures(manifest: Manifest) -> None:
     """Look for the figures that every reader of a manifest shows."""
+    check_types(manifest.recipe, dict)
+    check_types(manifest.gates, list)
     low, high = manifest.metrics["accuracy_interval"]
     for figure in (manifest.metrics["accuracy"], low, high, manifest.parity["largest"]):
         check_types(figure, float)

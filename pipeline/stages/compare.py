@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipeline.comparison import judge, require_all
 from pipeline.corpora.splits import load_reviews
-from pipeline.promotion import judge
 from pipeline.recipe import Recipe
 from pipeline.reports import Comparison, Prepared, Published
+from pipeline.runtime.bundle import MANIFEST
 from pipeline.workspace import Done, Workspace
 
 
@@ -19,7 +20,10 @@ def compare(
     Done every time, since it depends on what is promoted now.
 
     Raises:
-        BundleError: If the published bundle is not whole, or fails its self-test.
+        GateError: If a gate refuses: nobody need be asked then.
     """
+    bundle = Path(published.bundle)
     reviews = load_reviews(prepared[Prepared.TEST_REVIEWS])
-    return judge(workspace, Path(published.bundle), recipe.gates, reviews)
+    comparison = judge(workspace, bundle, recipe.gates, reviews, digest=published.digest)
+    require_all(comparison, report=bundle / MANIFEST)
+    return comparison

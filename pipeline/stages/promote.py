@@ -4,21 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.corpora.corpus import Provenance
+from pipeline.comparison import judge, reason_to_wait, require_all, staleness_gate
 from pipeline.corpora.splits import load_reviews
-from pipeline.gates import Gate, require
-from pipeline.promotion import (
-    PROMOTED,
-    judge,
-    promoted_manifest,
-    promotion_lock,
-    settle_history,
-    staleness_gate,
-    switch,
-)
+from pipeline.promotion import PROMOTED, promotion_lock, settle_history, switch
 from pipeline.recipe import Recipe
 from pipeline.reports import Comparison, Prepared, Promoted, Published
-from pipeline.runtime.bundle import MANIFEST, Manifest, read_manifest
+from pipeline.runtime.bundle import MANIFEST, read_manifest
 from pipeline.workspace import Done, Workspace
 
 
@@ -42,29 +33,19 @@ def promote(
         approved: What somebody judged by. It has to be the comparison that would be made now.
 
     Raises:
-        GateError: If a gate refuses; what is promoted stays so.
-        BundleError: If the candidate is not whole, or fails its self-test.
+        GateError: If a gate refuses, also where the candidate is not whole or fails its self-test;
+            what is promoted stays so.
     """
     bundle = Path(published.bundle)
     reviews = load_reviews(prepared[Prepared.TEST_REVIEWS])
     with promotion_lock(workspace):
         settle_history(workspace)
-        comparison = judge(workspace, bundle, recipe.gates, reviews)
-        gates = [Gate(**gate) for gate in comparison.gates]
-        if approved is not None:
-            gates.append(staleness_gate(approved, comparison))
-        require(gates, report=bundle / MANIFEST, kept="the bundle was not promoted")
-        manifest, promoted = read_manifest(bundle), promoted_manifest(workspace)
-        obstacle = _reason_to_wait(manifest, promoted)
-        if obstacle is None and (promoted is None or promoted.digest != manifest.digest):
+        comparison = judge(workspace, bundle, recipe.gates, reviews, digest=published.digest)
+        stale = [] if approved is None else [staleness_gate(approved, comparison)]
+        require_all(comparison, *stale, report=bundle / MANIFEST)
+        manifest = read_manifest(bundle)
+        obstacle = reason_to_wait(workspace, manifest)
+        if obstacle is None and comparison.promoted != manifest.digest:
             switch(workspace, bundle, manifest, PROMOTED)
     note = obstacle or f"promoted: {workspace.current} names it"
     return Promoted(published.digest, obstacle is None, note, comparison)
-
-
-def _reason_to_wait(manifest: Manifest, promoted: Manifest | None) -> str | None:
-    """A network that learnt from made-up reviews never takes the place of one that learnt from real ones."""
-    synthetic = Provenance.SYNTHETIC.value
-    if promoted and manifest.corpus["provenance"] == synthetic != promoted.corpus["provenance"]:
-        return "NOT promoted: it learnt from synthetic reviews, and the promoted one from real ones"
-    return None

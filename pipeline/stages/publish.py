@@ -11,6 +11,7 @@ from pipeline.corpora.corpus import Provenance
 from pipeline.errors import BundleError
 from pipeline.gates import Gate, require
 from pipeline.golden import golden_reviews
+from pipeline.promotion import promotion_lock
 from pipeline.recipe import Recipe
 from pipeline.reports import Acquired, Compared, Evaluated, Exported, Prepared, Published
 from pipeline.runtime.bundle import (
@@ -48,7 +49,8 @@ def publish(
 ) -> Published:
     """Put the bundle together and publish it by one rename.
 
-    Done every time, since that is quick; a bundle that is already published is used as it is.
+    Done every time, since that is quick; a bundle that is already published is used as it is. Two runs at
+    once publish one after the other, so that neither takes away what the other has just put there.
 
     Raises:
         GateError: If a gate refuses; nothing was published then.
@@ -59,7 +61,8 @@ def publish(
     files = _make_files(exported[Exported.file_of(compared.report.form)])
     manifest = _make_manifest(recipe, acquired, prepared, evaluated, exported, compared, files)
     bundle = workspace.bundles / recipe.name / manifest.digest[:12]
-    _put_in_place(bundle, files | {MANIFEST: manifest.to_bytes()})
+    with promotion_lock(workspace):
+        _put_in_place(bundle, files | {MANIFEST: manifest.to_bytes()})
     return Published(str(bundle), manifest.digest, [gate.to_record() for gate in gates])
 
 

@@ -65,7 +65,19 @@ def test_a_heavy_import_would_be_noticed(tmp_path: Path, module: str, heavy: str
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["score"], ["inspect"], ["verify"], ["drift"], ["train"]], ids=" ".join
+    "command",
+    [
+        [],
+        ["score"],
+        ["inspect"],
+        ["verify"],
+        ["drift"],
+        ["train"],
+        ["history"],
+        ["rollback"],
+        ["promote"],
+    ],
+    ids=" ".join,
 )
 def test_help_needs_neither_numpy_nor_onnx_runtime(command: list[str]) -> None:
     assert python(HELP, *command, "--help").stderr.split() == ["status", "0"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -515,6 +516,23 @@ def test_synthetic_reviews_never_take_the_place_of_real_ones(
     assert "NOT promoted" in outcome.promoted.note
     assert Path(outcome.published.bundle).is_dir()
     assert os.readlink(workspace.current) == before
+
+
+def test_a_bundle_is_put_in_place_under_the_lock(
+    copied: tuple[Workspace, Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two runs at once, the second could take away what the first has just put in a rotten one's place."""
+    whole, held = publish._put_in_place, []
+
+    def put_in_place(bundle: Path, files: dict[str, bytes]) -> None:
+        with (copied[0].root / ".promotion.lock").open("w") as stream, pytest.raises(BlockingIOError):
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        held.append(bundle)
+        whole(bundle, files)
+
+    monkeypatch.setattr(publish, "_put_in_place", put_in_place)
+    bundle = run(*copied).published.bundle
+    assert held == [Path(bundle)]
 
 
 def test_a_published_bundle_that_rotted_is_replaced(copied: tuple[Workspace, Recipe]) -> None:
