@@ -84,8 +84,9 @@ def choose_candidate(
     futures = client.map(
         lambda candidate: train_candidate(artifacts, candidate, sourcing), candidates, pure=False, retries=2
     )
-    for number, _ in enumerate(as_completed(futures), start=1):
-        show(number / len(candidates))
+    with client.as_current():
+        for number, _ in enumerate(as_completed(futures), start=1):
+            show(number / len(candidates))
     reports = dict(zip(candidates, client.gather(futures), strict=True))
     best = max(candidates, key=lambda each: reports[each].validation_accuracy)
     _show(reports, best)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,6 +57,16 @@ class Installation:
         """Give the file that a part's output goes to."""
         return self.home / f"{part}.log"
 
+    @property
+    def scratch(self) -> Path:
+        """Where its processes keep what they mean to remove: Prefect leaves a folder for every killed run."""
+        return self.home / "tmp"
+
+    def sweep(self) -> None:
+        """Remove what processes that are gone have left, and make room for new ones."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.scratch.mkdir(exist_ok=True)
+
     def environment(self, part: str) -> dict[str, str]:
         """Give the environment of a part of the service: supervisor, server or worker."""
         mine = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
@@ -86,6 +97,7 @@ class Installation:
             "NO_PROXY": bypass,
             "no_proxy": bypass,
             "PYTHONUNBUFFERED": "1",
+            "TMPDIR": str(self.scratch),
             MARK: str(self.home),
             PART: part,
         }

@@ -153,10 +153,10 @@ def _score(words: list[str], scheduler: str | None, workers: int, directory: Pat
 def _parsed(words: list[str]) -> Iterator[ScoreRun]:
     try:
         options = score.make_context("resenha score", words).params
+        with open_run(options.pop("inputs"), options) as run:
+            yield run
     except click.UsageError as error:
         raise UsageError(error.format_message()) from error
-    with open_run(options.pop("inputs"), options) as run:
-        yield run
 
 
 _score_as_task = as_task("score", _score)

@@ -113,6 +113,7 @@ class Supervisor:
         """
         self._tell()
         end_all(self.place)
+        self.place.sweep()
         refuse_taken_port(self.place.port)
         self.server.start()
         self._wait_for(self.server, self.place.answers)

@@ -30,10 +30,20 @@ FOUND = "found promoted"
 
 @contextmanager
 def promotion_lock(workspace: Workspace) -> Iterator[None]:
-    """Wait until no other run compares or promotes; the lock dies with its process."""
+    """Wait until no other run compares or promotes; the lock dies with its process.
+
+    Raises:
+        UsageError: If ``current`` is a folder or a file of its own: that cannot be switched.
+    """
     workspace.root.mkdir(parents=True, exist_ok=True)
     with (workspace.root / ".promotion.lock").open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
+        if os.path.lexists(workspace.current) and not workspace.current.is_symlink():
+            msg = (
+                f"{printable(str(workspace.current))} is no link, so it cannot be switched: move it under "
+                f"{printable(str(workspace.bundles))}, and promote it from there"
+            )
+            raise UsageError(msg)
         yield
 
 

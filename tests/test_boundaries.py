@@ -52,7 +52,8 @@ def test_the_tree_as_it_is_passes(tree: Path) -> None:
         ("pipeline/graphs/checks.py", "from pipeline.networks import recurrent", "Arrows inside pipeline point one way BROKEN"),
         ("pipeline/stages/export.py", "from pipeline.stages.train import train", "No stage knows another BROKEN"),
         ("pipeline/chain.py", "from flows import build_bundle", "Flows stand above the pipeline BROKEN"),
-        ("pipeline/chain.py", "import prefect", "Only flows import Prefect BROKEN"),
+        ("pipeline/chain.py", "import prefect", "Only flows import Prefect and Dask BROKEN"),
+        ("pipeline/chain.py", "import distributed", "Only flows import Prefect and Dask BROKEN"),
     ],
 )  # fmt: skip
 def test_a_planted_arrow_in_the_wrong_direction_is_found(

@@ -260,6 +260,18 @@ def test_a_line_that_was_cut_is_passed_over(lost: int, workspace: Workspace, thr
 # Going back
 
 
+def test_a_copied_bundle_in_the_links_place_is_not_switched(
+    workspace: Workspace, three: dict[str, Path]
+) -> None:
+    history = (workspace.root / "history.jsonl").read_bytes()
+    workspace.current.unlink()
+    make_bundle(workspace.current)
+    for refused in (["rollback"], ["promote", str(three["a"])]):
+        assert run([*refused, "--artifacts", str(workspace.root)]) == 2
+    assert workspace.current.is_dir()
+    assert (workspace.root / "history.jsonl").read_bytes() == history
+
+
 def test_going_back_twice_goes_further_back(workspace: Workspace, three: dict[str, Path]) -> None:
     for name in ("b", "a"):
         roll_back(workspace)

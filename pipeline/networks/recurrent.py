@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import random
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
@@ -54,7 +57,8 @@ def fit_network(
     keras.utils.set_random_seed(training.seed)
     # Without it, two runs differ: threads add up the embedding's gradient in any order.
     tf.config.experimental.enable_op_determinism()
-    model = build_network(text, network)
+    with _own_seeds(training.seed):
+        model = build_network(text, network)
     optimizer = _OPTIMIZERS[training.optimizer](learning_rate=training.learning_rate)
     model.compile(optimizer=optimizer, loss="binary_crossentropy", metrics=["accuracy"])
     best = _BestWeights()
@@ -69,6 +73,25 @@ def fit_network(
     if training.keep == "best" and best.weights is not None:
         model.set_weights(best.weights)
     return model, {name: [float(value) for value in values] for name, values in history.history.items()}
+
+
+@contextmanager
+def _own_seeds(seed: int) -> Iterator[None]:
+    """Let this thread draw the seeds of layers as after ``random.seed(seed)``, whatever other threads draw.
+
+    Keras draws them by ``random.randint`` from the generator of the whole process, which the threads of
+    a server's client, or of a cluster's worker, use for waiting times.
+    """
+    own, drawn, thread = random.Random(seed), random.randint, threading.get_ident()  # noqa: S311
+
+    def draw(low: int, high: int) -> int:
+        return (own.randint if threading.get_ident() == thread else drawn)(low, high)
+
+    random.randint = draw  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        random.randint = drawn
 
 
 class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types

@@ -104,9 +104,9 @@ def _page(recipe: Recipe, acquired: Acquired, metrics: dict[str, Any], gates: li
 def _figures(metrics: dict[str, Any]) -> list[str]:
     low, high = metrics["accuracy_interval"]
     confusion = metrics["confusion"]
+    share, threshold = metrics["positive_share"], metrics["threshold"]
     lines = [
-        f"On {metrics['reviews']:,} test reviews, {metrics['positive_share']:.1%} of them positive;",
-        f"a review is called positive from a score of {metrics['threshold']:g}.",
+        f"On {metrics['reviews']:,} test reviews, {share:.1%} positive; called so from {threshold:g} on.",
         "",
         "| measure | value |",
         "|---|---:|",

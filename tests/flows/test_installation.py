@@ -62,6 +62,7 @@ def test_what_says_where_the_server_is_is_not_taken_from_outside(
     monkeypatch.setenv("no_proxy", "intranet")
     environment = place.environment("worker")
     assert "PREFECT_API_KEY" not in environment
+    assert environment["TMPDIR"] == str(place.home / "tmp")
     assert "production" not in str(environment)
     assert environment["PREFECT_WORKER_QUERY_SECONDS"] == "7"
     assert environment["NO_PROXY"] == environment["no_proxy"] == "intranet,127.0.0.1,localhost"
@@ -101,3 +102,11 @@ def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "artifacts").touch()
     with pytest.raises(InputOutputError, match="cannot be made"):
         Installation.under(tmp_path / "artifacts", 1)
+
+
+def test_what_killed_processes_left_is_swept(tmp_path: Path) -> None:
+    place = Installation.under(tmp_path, 4200)
+    for _ in range(2):
+        place.sweep()
+        assert list(place.scratch.iterdir()) == []
+        (place.scratch / "prefect-workspace-attempt-x").mkdir()
