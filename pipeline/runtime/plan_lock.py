@@ -34,7 +34,7 @@ def share_plan(path: Path, digest: str) -> Iterator[None]:
         PlanError: If another plan, or none, is there by now.
         InputOutputError: If it cannot be read or held.
     """
-    stream = _open(path, "rb")
+    stream = _open(path, os.O_RDONLY)
     if stream is None:
         raise _exchanged(path)
     with stream:
@@ -64,7 +64,7 @@ def hold_plan_alone(path: Path, *, patience: float = 0.0) -> Iterator[None]:
         InputOutputError: If it cannot be held.
     """
     # Over NFS, a lock that is not shared takes a file that is open for writing.
-    stream = _open(path, "r+b" if os.access(path, os.W_OK) else "rb")
+    stream = _open(path, os.O_RDWR if os.access(path, os.W_OK) else os.O_RDONLY)
     if stream is None:
         yield
         return
@@ -79,14 +79,13 @@ def hold_plan_alone(path: Path, *, patience: float = 0.0) -> Iterator[None]:
         yield
 
 
-def _open(path: Path, mode: str) -> BinaryIO | None:
+def _open(path: Path, flags: int) -> BinaryIO | None:
     try:
-        stream: BinaryIO = path.open(mode)  # type: ignore[assignment]  # it is binary
+        return os.fdopen(os.open(path, flags), "rb")
     except FileNotFoundError:
         return None
     except OSError as error:
         raise _not_held(path, error) from error
-    return stream
 
 
 def _is_held_alone(path: Path, stream: BinaryIO) -> bool:
