@@ -7,18 +7,32 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.states import Cancelling, Pending, Running
 
+from flows import ghosts
 from flows.attendance import hold
 from flows.ghosts import Worker, is_ghost
 
 NOW = datetime.now(UTC)
 BEFORE, AFTER = NOW - timedelta(seconds=60), NOW + timedelta(seconds=60)
 LONG_AGO = NOW - timedelta(hours=1)
+
+
+@pytest.fixture(autouse=True)
+def _at_that_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Minutes may lie between this module's import and its tests."""
+
+    class Stopped(datetime):
+        @classmethod
+        def now(cls, _zone: object = None) -> Any:
+            return NOW
+
+    monkeypatch.setattr(ghosts, "datetime", Stopped)
 
 
 def a_run(

@@ -54,7 +54,7 @@ def kill(place: Installation, *parts: str, what: signal.Signals = signal.SIGKILL
             os.kill(process.number, what)
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 180.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to that"
