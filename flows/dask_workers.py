@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from distributed import Client, Future, KilledWorker, Status, get_worker
+from distributed.comm import CommClosedError
 
 from pipeline.errors import InterruptedRun, ResenhaError, UsageError
 from pipeline.runtime.folder_runs import Crew
@@ -178,6 +179,9 @@ class DaskWorkers:
             )
             raise ResenhaError(msg) from error
         except (OSError, CancelledError) as error:
+            is_gone = isinstance(error, CommClosedError | CancelledError)
+            if not is_gone and self._client.status == "running":
+                raise  # What a part has raised.
             where = self._client.scheduler.address if self._client.scheduler else "?"
             msg = f"the Dask scheduler {where} is gone; what was published is kept, run it again: {error}"
             raise ResenhaError(msg) from error

@@ -50,7 +50,7 @@ def _stall(mark: Path, look: Callable[[], object]) -> None:
         mark.with_suffix(".ended").touch()
 
 
-def fail_in(which: int, tries: Path) -> None:
+def fail_in(which: int, tries: Path, error: type[Exception] = InputOutputError) -> None:
     """Let every try of a part leave a byte in ``tries`` and fail like a disk."""
 
     def score(self: PartScorer, number: int, start: Place, watch: Callable[[Summary], object]) -> Summary:
@@ -58,7 +58,7 @@ def fail_in(which: int, tries: Path) -> None:
             with tries.open("a") as stream:
                 stream.write(".")
             msg = "disk of this worker: No space left on device"
-            raise InputOutputError(msg)
+            raise error(msg)
         return _score(self, number, start, watch)
 
     PartScorer.score = score  # type: ignore[method-assign]

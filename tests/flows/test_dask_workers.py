@@ -175,6 +175,13 @@ def test_an_error_in_a_part_is_raised_once_as_it_is_and_what_was_published_is_ke
     assert left.items() <= whole.items()
 
 
+def test_an_error_that_nobody_foresaw_is_raised_as_it_is(untouched: Client, tmp_path: Path) -> None:
+    untouched.run(tampering.fail_in, 0, tmp_path / "tries", OSError)
+    with pytest.raises(OSError, match=r"^disk of this worker: No space left on device$"):
+        finish(replace(make_run(tmp_path), crew=hire(untouched)), tmp_path / "out")
+    assert (tmp_path / "tries").read_text() == "."
+
+
 def test_an_input_that_changed_after_it_was_read_is_refused_by_the_worker(
     client: Client, tmp_path: Path
 ) -> None:
