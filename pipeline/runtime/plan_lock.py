@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from pipeline.errors import InputOutputError, OutputInUse, PlanError
+from pipeline.errors import InputOutputError, OutputInUse, PlanError, ResenhaError
 from pipeline.runtime.rows import printable
 
 _POLL = 0.05
@@ -32,7 +32,7 @@ def share_plan(path: Path, digest: str) -> Iterator[None]:
 
     Raises:
         PlanError: If another plan, or none, is there by now.
-        InputOutputError: If it cannot be read or held.
+        InputOutputError: If it cannot be read or held, or its directory is gone.
     """
     stream = _open(path, os.O_RDONLY)
     if stream is None:
@@ -98,8 +98,10 @@ def _is_held_alone(path: Path, stream: BinaryIO) -> bool:
     return True
 
 
-def _exchanged(path: Path) -> PlanError:
+def _exchanged(path: Path) -> ResenhaError:
     where = printable(str(path.parent))
+    if not path.parent.is_dir():
+        return InputOutputError(f"{where} is gone: another program has removed it")
     return PlanError(f"{where} does not hold the plan any more that this part is of: another run began there")
 
 

@@ -12,11 +12,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import pytest
 
+from pipeline.runtime.part_scorer import Assignment
 from tests.faults.material import Material, snapshot
 from tests.faults.reading import assert_readable
 from tests.faults.starting import PATIENCE, Ended, Launcher, Run, across, wait_until_gone, workers_of
@@ -126,12 +128,10 @@ def worker(
     out = tmp_path / "out"
     assert launcher.run(material.arguments(out), material.folder).status == _SCORED
     lock = os.open(out, os.O_RDONLY)
-    digest = json.loads((out / "_plan.json").read_bytes())["bundle"]["digest"]
+    plan = json.loads((out / "_plan.json").read_bytes())
+    told = Assignment(str(out), plan["digest"], str(material.bundle), plan["bundle"]["digest"], threads=1)
     process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "pipeline.runtime.part_worker"),
-            *(str(out), str(lock), str(material.bundle), digest, "1"),
-        ],
+        [sys.executable, "-m", "pipeline.runtime.part_worker", json.dumps(asdict(told))],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
