@@ -44,7 +44,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=500,  # Server and worker may take three minutes each on a busy machine.
     )
 
 
@@ -298,7 +298,10 @@ def test_after_everything_was_killed_a_start_lays_the_ghost(service: Service) ->
     assert re.search(r"^server  left over   process \d+: `make stop` ends it$", result.stdout, re.MULTILINE)
     service.kill("worker", "run", "server")
     assert command("start", *service.arguments()).returncode == 0
-    assert service.end_of(run) == ("Crashed", ADVICE)
+    name, message = service.end_of(run)
+    # Where the start took long, the automation of silent runs may have come first, with the same advice.
+    assert name == "Crashed"
+    assert message.endswith(ADVICE)
     service.expect_the_next_to_run()
 
 
