@@ -194,11 +194,13 @@ def end_all(place: Installation, *, before_server: Callable[[], None] = lambda: 
 
     A worker that is told to stop kills its runs at once, and one that goes on begins the next run when one
     ends. So it is halted until its runs were told, have tidied up and reported that they were stopped.
+    Where no server is left, they would try to report until they were killed: they are killed at once.
     """
+    patience = _PATIENCE["run"] if started_by(place.home, ["server"]) else 0.0
     for worker in started_by(place.home, ["worker"]):
         with suppress(ProcessLookupError):
             os.kill(worker.number, signal.SIGSTOP)
-    end(place.home, "run", patience=_PATIENCE["run"])
+    end(place.home, "run", patience=patience)
     end(place.home, "worker", "run", patience=_PATIENCE["worker"])
     before_server()
     end(place.home, "server", patience=_PATIENCE["server"])

@@ -69,7 +69,7 @@ class PartScorer:
             PlanError: If the plan was taken away, or an input has changed.
             ResenhaError: As scoring and writing do.
         """
-        with share_plan(self.folder.path / PLAN, self._digest):
+        with share_plan(self.folder.path / PLAN, self._digest, number):
             reader = PartReader(self.folder, self._plan, start)
             part = reader.part(number, self._plan.rows_of_part(number))
             if part is None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pipeline.errors import InputOutputError, OutputInUse, PlanError, ResenhaError
+from pipeline.runtime.plan import Shard
 from pipeline.runtime.rows import printable
 
 _POLL = 0.05
@@ -23,12 +24,13 @@ _POLL = 0.05
 
 
 @contextmanager
-def share_plan(path: Path, digest: str) -> Iterator[None]:
+def share_plan(path: Path, digest: str, number: int) -> Iterator[None]:
     """Keep a plan where it is while a part of it is written.
 
     Args:
         path: Of the plan's file.
         digest: Of the plan that the part is of.
+        number: Of the part, from 0: it has to be one of the shard that is there, which no digest tells.
 
     Raises:
         PlanError: If another plan, or none, is there by now.
@@ -42,7 +44,8 @@ def share_plan(path: Path, digest: str) -> Iterator[None]:
             # Waits while the plan is being taken away, which leaves a file without a name.
             fcntl.flock(stream, fcntl.LOCK_SH)
             is_there = os.path.samestat(os.fstat(stream.fileno()), path.stat())
-            if not is_there or json.load(stream)["digest"] != digest:
+            record = json.load(stream)
+            if not is_there or record["digest"] != digest or not Shard(*record["shard"]).owns(number):
                 raise _exchanged(path)
         except (FileNotFoundError, ValueError, LookupError, TypeError) as error:
             raise _exchanged(path) from error

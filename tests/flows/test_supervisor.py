@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from flows.installation import HOST, Installation
-from flows.supervisor import Part, last_lines, refuse_taken_port
+from flows.processes import MARK, PART, RUN
+from flows.supervisor import Part, end_all, last_lines, refuse_taken_port
 from pipeline.errors import UsageError
 
 
@@ -70,3 +73,34 @@ def test_the_end_of_a_log_is_shown(tmp_path: Path) -> None:
     assert last_lines(log) == f"  {log} ends with"
     log.write_text("a\nb\nc\n")
     assert last_lines(log, 2) == f"  {log} ends with\n    b\n    c"
+
+
+@pytest.mark.parametrize("has_server", [True, False])
+def test_runs_are_heard_only_where_there_is_a_server_to_tell(has_server: bool, tmp_path: Path) -> None:
+    place = Installation(tmp_path, 4200)
+    mark = {MARK: str(tmp_path)}
+    run, server = run_processes(mark | {PART: "worker", RUN: "a"}, mark | {PART: "server"})
+    if not has_server:
+        server.kill()
+        server.wait()
+    end_all(place)
+    assert run.wait(10) == (3 if has_server else -9)
+    server.wait(10)
+
+
+def run_processes(*marks: dict[str, str]) -> list[subprocess.Popen[bytes]]:
+    """Start processes that end with status 3 when they are told to end."""
+    code = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(3)); print(flush=True); time.sleep(60)"
+    started = []
+    for mark in marks:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            env={**os.environ, **mark},
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert process.stdout is not None
+        with process.stdout:
+            process.stdout.readline()
+        started.append(process)
+    return started

@@ -20,7 +20,7 @@ _WRITER = """
 import sys
 from pathlib import Path
 from pipeline.runtime.plan_lock import share_plan
-with share_plan(Path(sys.argv[1]), "d1"):
+with share_plan(Path(sys.argv[1]), "d1", 0):
     print("holds", flush=True)
     sys.stdin.readline()
 """
@@ -29,7 +29,7 @@ with share_plan(Path(sys.argv[1]), "d1"):
 @pytest.fixture
 def plan(tmp_path: Path) -> Path:
     path = tmp_path / PLAN
-    path.write_text('{"digest": "d1"}')
+    path.write_text('{"digest": "d1", "shard": [1, 1]}')
     return path
 
 
@@ -62,8 +62,17 @@ def test_a_writer_keeps_the_plan_even_while_it_is_stopped_and_until_it_is_killed
 
 
 def test_writers_do_not_keep_each_other_waiting(plan: Path) -> None:
-    with writer(plan), writer(plan), share_plan(plan, "d1"):
+    with writer(plan), writer(plan), share_plan(plan, "d1", 0):
         pass
+
+
+def test_a_part_of_another_shard_is_not_written(plan: Path) -> None:
+    plan.write_text('{"digest": "d1", "shard": [2, 3]}')
+    with share_plan(plan, "d1", 1):
+        pass
+    for number in (0, 2):
+        with pytest.raises(PlanError, match="another run began there"), share_plan(plan, "d1", number):
+            pass
 
 
 def test_waiting_for_a_writer_ends_with_it(plan: Path) -> None:
@@ -75,13 +84,15 @@ def test_waiting_for_a_writer_ends_with_it(plan: Path) -> None:
         process.stdin = None
 
 
-@pytest.mark.parametrize("content", ['{"digest": "d2"}', "{}", "[]", "", "\udcff", None])
+@pytest.mark.parametrize(
+    "content", ['{"digest": "d2", "shard": [1, 1]}', '{"digest": "d1"}', "{}", "[]", "", "\udcff", None]
+)
 def test_another_plan_or_none_is_refused(plan: Path, content: str | None) -> None:
     if content is None:
         plan.unlink()
     else:
         plan.write_bytes(content.encode("utf-8", "surrogateescape"))
-    with pytest.raises(PlanError, match="does not hold the plan any more"), share_plan(plan, "d1"):
+    with pytest.raises(PlanError, match="does not hold the plan any more"), share_plan(plan, "d1", 0):
         pass
 
 
@@ -96,11 +107,11 @@ def test_a_plan_that_was_taken_away_while_one_waited_for_it_is_refused(
     def exchange_first(stream: object, operation: int) -> None:
         plan.unlink()
         if successor == "the same plan":
-            plan.write_text('{"digest": "d1"}')
+            plan.write_text('{"digest": "d1", "shard": [1, 1]}')
         flock(stream, operation)  # type: ignore[arg-type]
 
     monkeypatch.setattr(fcntl, "flock", exchange_first)
-    with pytest.raises(PlanError, match="another run began there"), share_plan(plan, "d1"):
+    with pytest.raises(PlanError, match="another run began there"), share_plan(plan, "d1", 0):
         pass
 
 
@@ -111,7 +122,7 @@ def test_where_there_is_no_plan_nobody_can_write_a_part_of_it(tmp_path: Path) ->
 
 def test_what_the_block_raises_is_its_own(plan: Path) -> None:
     for error in (ValueError, FileNotFoundError, OSError):
-        with pytest.raises(error, match="mine"), share_plan(plan, "d1"):
+        with pytest.raises(error, match="mine"), share_plan(plan, "d1", 0):
             raise error("mine")
         with pytest.raises(error, match="mine"), hold_plan_alone(plan):
             raise error("mine")
@@ -124,11 +135,17 @@ def test_a_plan_that_cannot_be_opened_or_locked_is_named(plan: Path, monkeypatch
         raise OSError(37, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", fail)
-    with pytest.raises(InputOutputError, match=f"{PLAN} cannot be locked: No locks"), share_plan(plan, "d1"):
+    with (
+        pytest.raises(InputOutputError, match=f"{PLAN} cannot be locked: No locks"),
+        share_plan(plan, "d1", 0),
+    ):
         pass
     with pytest.raises(InputOutputError, match=f"{PLAN} cannot be locked: No locks"), hold_plan_alone(plan):
         pass
     plan.unlink()
     plan.mkdir()
-    with pytest.raises(InputOutputError, match=f"{PLAN} cannot be locked: Is a dir"), share_plan(plan, "d1"):
+    with (
+        pytest.raises(InputOutputError, match=f"{PLAN} cannot be locked: Is a dir"),
+        share_plan(plan, "d1", 0),
+    ):
         pass
