@@ -67,7 +67,7 @@ def hold_plan_alone(path: Path, *, patience: float = 0.0) -> Iterator[None]:
         InputOutputError: If it cannot be held.
     """
     # Over NFS, a lock that is not shared takes a file that is open for writing.
-    stream = _open(path, os.O_RDWR if os.access(path, os.W_OK) else os.O_RDONLY)
+    stream = _open(path, os.O_RDWR, os.O_RDONLY)
     if stream is None:
         yield
         return
@@ -82,11 +82,16 @@ def hold_plan_alone(path: Path, *, patience: float = 0.0) -> Iterator[None]:
         yield
 
 
-def _open(path: Path, flags: int) -> BinaryIO | None:
+def _open(path: Path, flags: int, *others: int) -> BinaryIO | None:
+    """Open a file, if it is there; in another way where the first is not allowed."""
     try:
         return os.fdopen(os.open(path, flags), "rb")
     except FileNotFoundError:
         return None
+    except PermissionError as error:
+        if others:
+            return _open(path, *others)
+        raise _not_held(path, error) from error
     except OSError as error:
         raise _not_held(path, error) from error
 
