@@ -121,7 +121,7 @@ def test_a_watch_sees_every_name_that_is_made(out: Path) -> None:
         score_into(out, SMALL)
     made = {step.rpartition("/")[2] for step in watch.steps if step.startswith("replace")}
     assert made == set(contents(out))
-    assert [step.split()[0] for step in watch.steps[:3]] == ["mkdir", "unlink", "fsync"]
+    assert [step.split()[0] for step in watch.steps[:4]] == ["mkdir", "open", "unlink", "fsync"]
 
 
 def test_a_killed_run_changes_nothing_more(out: Path) -> None:
