@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from prefect import flow, runtime
+from prefect import flow, runtime, settings
 from prefect.states import Failed
 
 from flows.approval import ask_a_person, check_askable
@@ -25,7 +25,7 @@ from flows.parameters import Count, Flag, Seed, Text
 from flows.stage_tasks import run_stage_as_task
 from pipeline.chain import outcome_table, run_chain
 from pipeline.cli.options import chain_options
-from pipeline.errors import GateError, InterruptedRun, ResenhaError
+from pipeline.errors import GateError, InterruptedRun, ResenhaError, UsageError
 from pipeline.recipe import CorpusName, Recipe, load_recipe
 from pipeline.reports import Comparison
 from pipeline.runtime.cores import usable_cores
@@ -155,6 +155,17 @@ def main(**parameters: Any) -> None:
     except ResenhaError as error:
         click.echo(f"resenha: {printable_message(str(error))}", err=True)
         sys.exit(error.exit_status)
+    except RuntimeError as error:
+        # Prefect has no error of its own for it.
+        if not str(error).startswith("Failed to reach API"):
+            raise
+        address = printable_message(str(settings.PREFECT_API_URL.value()))
+        click.echo(
+            f"resenha: no Prefect server answers on {address}, which PREFECT_API_URL names: start one with "
+            f"`make serve`, or do without by `unset PREFECT_API_URL`",
+            err=True,
+        )
+        sys.exit(UsageError.exit_status)
     except KeyboardInterrupt:
         click.echo(
             "resenha: interrupted; what was finished is kept, the same command goes on from there", err=True

@@ -21,10 +21,11 @@ from tests.conftest import TINY_RECIPE
 pytestmark = pytest.mark.slow
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+def start(folder: Path, *arguments: str, **variables: str) -> subprocess.Popen[str]:
     (folder / "prefect").mkdir(exist_ok=True)
     environment = {**os.environ, "PREFECT_HOME": str(folder / "prefect")}
     environment.pop("PREFECT_API_URL", None)
+    environment |= variables
     command = [sys.executable, "-m", "flows.build_bundle", *arguments, "--artifacts", str(folder / "flow")]
     return subprocess.Popen(
         command,
@@ -72,6 +73,15 @@ def test_a_refusal_is_a_message_and_an_exit_status_not_a_traceback(recipe_file: 
     assert "gate above_chance" in err
     assert "Traceback" not in err
     assert not (tmp_path / "flow/current").exists()
+
+
+def test_a_server_that_is_gone_is_told_by_its_address(recipe_file: str, tmp_path: Path) -> None:
+    """As after `make stop`, in a shell that still names it."""
+    process = start(tmp_path, recipe_file, PREFECT_API_URL="http://127.0.0.1:9/api")
+    _, err = process.communicate(timeout=180)
+    assert process.returncode == 2
+    assert "no Prefect server answers on http://127.0.0.1:9/api, which PREFECT_API_URL names" in err
+    assert "Traceback" not in err
 
 
 def test_ctrl_c_stops_the_flow_with_a_message(recipe_file: str, tmp_path: Path) -> None:
