@@ -24,7 +24,6 @@ from flows.pages import ProgressBar, key_of
 from flows.parameters import Count, Flag, Share, Text
 from flows.score_pages import show_scores
 from flows.stage_tasks import as_task
-from pipeline.cli import resenha
 from pipeline.cli.destination import tell_summary
 from pipeline.cli.score import score
 from pipeline.cli.score_run import ScoreRun, open_run
@@ -153,8 +152,7 @@ def _score(words: list[str], scheduler: str | None, workers: int, directory: Pat
 @contextmanager
 def _parsed(words: list[str]) -> Iterator[ScoreRun]:
     try:
-        # With the program's settings: whoever parses first has a command remember its help options.
-        options = score.make_context("resenha score", words, **resenha.context_settings).params
+        options = score.make_context("resenha score", words).params
         with open_run(options.pop("inputs"), options) as run:
             yield run
     except click.UsageError as error:

@@ -9,7 +9,8 @@ import click
 from pipeline.cli.score_options import score_options
 
 
-@click.command(short_help="Score review files.")
+# A command remembers its help options from whoever parses first, and flows parse it without the program.
+@click.command(short_help="Score review files.", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("inputs", nargs=-1, metavar="INPUT...")
 @score_options
 def score(inputs: tuple[str, ...], **given: Any) -> int:

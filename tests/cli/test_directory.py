@@ -301,7 +301,7 @@ def test_a_run_can_be_followed_by_what_share_of_its_inputs_is_scored(
     bundle: Path, reviews: str, work: Path, crew: Crew | None
 ) -> None:
     options = [reviews, "-o", "out/", "--part-rows", "3", "--bundle", str(bundle), "--quiet"]
-    given = score.make_context("score", options, **cli.resenha.context_settings).params
+    given = score.make_context("score", options).params
     shown: list[tuple[int, int, float | None]] = []
     with open_run(given.pop("inputs"), given) as run:
         page, new_rows = run.score_in_parts(crew=crew, show=lambda *told: shown.append(told))
