@@ -27,6 +27,8 @@ RUN = "PREFECT__FLOW_RUN_ID"
 """What Prefect's workers set for the process of a flow run."""
 _KILLED_BY = 10.0
 """Seconds after which a process that was killed is expected to be gone."""
+_READ_AGAIN = (0.0, 0.01, 0.1)
+"""Seconds before each reading of an environment: it is empty for a moment while a program begins."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +96,20 @@ def _marked() -> Iterator[Process]:
 
 
 def _from_proc() -> Iterator[tuple[int, dict[str, str]]]:
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            # Gone in the meantime, or another user's.
+    unread = [folder for folder in Path("/proc").iterdir() if folder.name.isdigit()]
+    for pause in _READ_AGAIN:
+        time.sleep(pause)
+        reading, unread = unread, []
+        for folder in reading:
+            # Gone in the meantime, another user's, or one of the kernel's, which runs no program.
             with suppress(OSError):
-                lines = os.fsdecode((folder / "environ").read_bytes()).split("\0")
-                yield int(folder.name), dict(line.split("=", 1) for line in lines if "=" in line)
+                if text := (folder / "environ").read_bytes():
+                    lines = os.fsdecode(text).split("\0")
+                    yield int(folder.name), dict(line.split("=", 1) for line in lines if "=" in line)
+                elif (folder / "exe").readlink():
+                    unread.append(folder)
+        if not unread:
+            return
 
 
 def _from_ps() -> Iterator[tuple[int, dict[str, str]]]:

@@ -12,10 +12,11 @@ import pytest
 from flows.processes import MARK, PART, RUN, Process, end, read_listing, runs_with_a_process, started_by
 
 Start = subprocess.Popen[bytes]
+SLEEPER = "import time; print(flush=True); time.sleep(60)"
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
 
 
-def start(code: str = "import time; print(flush=True); time.sleep(60)", **marks: str) -> Start:
+def start(code: str = SLEEPER, **marks: str) -> Start:
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         env={**os.environ, **marks},
@@ -75,7 +76,7 @@ def test_one_that_is_halted_ends(started: dict[str, Start], tmp_path: Path) -> N
 
 def test_a_run_lives_while_its_first_process_does(tmp_path: Path) -> None:
     run = str(uuid4())
-    child = "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); print(p.pid, flush=True); time.sleep(60)"
+    child = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; print(flush=True); time.sleep(60)'])"
     first = subprocess.Popen(
         [sys.executable, "-c", child],
         env={**os.environ, MARK: str(tmp_path), RUN: run},
@@ -91,6 +92,33 @@ def test_a_run_lives_while_its_first_process_does(tmp_path: Path) -> None:
     assert run not in runs_with_a_process()
     assert len(started_by(tmp_path, ["run"])) == 1
     end(tmp_path, "run", patience=30)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only /proc shows an empty environment")
+def test_a_program_that_is_just_beginning_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between a program and the next one in the same process the environment is empty for a moment."""
+    mark = {MARK: str(tmp_path), PART: "server"}
+    code = f"import os, sys; print(flush=True); input(); os.execve(sys.executable, [sys.executable, '-c', {SLEEPER!r}], {mark!r})"
+    beginning = subprocess.Popen(
+        [sys.executable, "-c", code], env={}, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    told, tells = beginning.stdin, beginning.stdout
+    assert told is not None
+    assert tells is not None
+    tells.readline()
+
+    def go_on(seconds: float) -> None:
+        if seconds and not told.closed:
+            told.write(b"\n")
+            told.close()
+            tells.readline()
+
+    monkeypatch.setattr("flows.processes.time.sleep", go_on)
+    found = [found.number for found in started_by(tmp_path, ["server"])]
+    beginning.kill()
+    beginning.wait()
+    tells.close()
+    assert found == [beginning.pid]
 
 
 def test_a_process_that_is_gone_leads_nothing() -> None:
