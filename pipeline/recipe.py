@@ -71,7 +71,9 @@ class TextSettings(_Settings):
 class NetworkSettings(_Settings):
     """Embedding → recurrent cell → pooling over the steps → one sigmoid."""
 
-    cell: Literal["simple", "gru", "lstm"]
+    cell: Literal["simple", "gru", "lstm", "mingru"]
+    """``mingru`` has gates that know the word alone: it is trained without walking the sequence, and scores
+    without a matrix product."""
     embedding_size: Annotated[int, Field(ge=1, le=1024)]
     units: Annotated[int, Field(ge=1, le=1024)]
     """Per direction."""
@@ -80,6 +82,9 @@ class NetworkSettings(_Settings):
     pooling: Literal["last", "mean", "max"] = "last"
     """What of the states goes on: the last one, or their mean or largest value over all
     ``max_length`` steps, those over padding included."""
+    masked: bool = False
+    """Padding is nothing: cells begin at 0 with the first word, and the pooling is over words only, where
+    the largest value counts from 0 on."""
 
 
 class TrainingSettings(_Settings):
@@ -100,6 +105,8 @@ class TrainingSettings(_Settings):
     """Start weights and the order of batches."""
     keep: Literal["last", "best"] = "last"
     """Weights of the last epoch, or of the one with the least validation loss."""
+    calibrate: bool = False
+    """Afterwards stretch and shift the last sum so that scores on the validation reviews are frequencies."""
 
 
 class ExportSettings(_Settings):

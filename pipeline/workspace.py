@@ -23,7 +23,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -56,7 +56,14 @@ class Done(Generic[Report]):
     """Whether an earlier run's work was still valid and used."""
 
     def __getitem__(self, name: str) -> Path:
+        if name not in self.digests:
+            msg = f"{name} is not among what is handed on of stage {self.stage}: {', '.join(self.digests)}"
+            raise KeyError(msg)
         return self.folder / name
+
+    def only(self, *names: str) -> Done[Report]:
+        """Hand on the named files alone: whoever gets this can ask for no other."""
+        return replace(self, digests={name: self.digests[name] for name in names})
 
     def pick(self, *names: str) -> dict[str, str]:
         """Give the digests of the named files, for the stage that reads them."""
@@ -136,6 +143,7 @@ def _do(work: Callable[[Path], Report], final: Path, stage: str, report_type: ty
         }
         write_durably(temporary / _STAMP, json.dumps(stamp, indent=2) + "\n")
         put_in_place(temporary, final, is_whole=lambda: _read_done(final, stage, report_type) is not None)
+        shutil.rmtree(_unfinished(final.name, final.parent), ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return Done(stage, final, report, stamp["digests"], stamp["seconds"], was_done=False)
@@ -144,6 +152,21 @@ def _do(work: Callable[[Path], Report], final: Path, stage: str, report_type: ty
 def temporary_name(final: Path) -> Path:
     """Give the name under which this process makes a folder before it gets its final name."""
     return final.with_name(f".{final.name}.{os.getpid()}.tmp")
+
+
+def place_to_go_on_from(folder: Path) -> Path:
+    """Give the folder where a stage keeps what it goes on from after it was killed, until it is done.
+
+    Args:
+        folder: That which the stage's work was given.
+    """
+    kept = _unfinished(folder.name.split(".")[1], folder.parent)
+    kept.mkdir(exist_ok=True)
+    return kept
+
+
+def _unfinished(key: str, home: Path) -> Path:
+    return home / f".{key}.unfinished"
 
 
 def put_in_place(temporary: Path, final: Path, *, is_whole: Callable[[], bool]) -> None:

@@ -73,9 +73,9 @@ def test_work_that_rotted_is_noticed_and_done_again(harm: str, workspace: Worksp
     elif harm == "missing":
         done["out.txt"].unlink()
     elif harm == "extra":
-        done["more.txt"].write_text("")
+        (done.folder / "more.txt").write_text("")
     else:
-        done["stage.json"].write_text("{")
+        (done.folder / "stage.json").write_text("{")
     again = run(workspace, work)
     assert work.times == 2
     assert again["out.txt"].read_text() == "result"
@@ -126,3 +126,12 @@ def test_comments_do_not_count_as_code(tmp_path: Path, monkeypatch: pytest.Monke
     assert code("x = 1\n") == code("x  =  1  # a comment\n")
     assert code("x = 1\n") != code("x = 2\n")
     code_of.cache_clear()
+
+
+def test_what_is_handed_on_is_all_that_can_be_asked_for(workspace: Workspace) -> None:
+    done = run(workspace, Work())
+    with pytest.raises(KeyError, match="test is not among what is handed on of stage"):
+        done["test"]
+    with pytest.raises(KeyError, match=r"out.txt is not among"):
+        done.only()["out.txt"]
+    assert done.only("out.txt")["out.txt"] == done["out.txt"]

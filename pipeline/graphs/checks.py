@@ -18,7 +18,8 @@ STANDARD_DOMAINS = ("", "ai.onnx")
 ALLOWED_OPERATORS = frozenset(
     """
     Add And BitShift Cast Concat Constant ConstantOfShape Div Equal Expand Gather Gemm Greater Identity If
-    LSTM Less Loop MatMul Max Min Mod Mul Neg Not Pad ReduceMax ReduceMean ReduceSum Reshape Scan Shape
+    LSTM Less Loop MatMul Max Min Mod Mul Neg Not Pad ReduceMax ReduceMean ReduceSum Reshape ReverseSequence
+    Scan Shape
     Sigmoid Slice Split Sqrt Squeeze Sub Sum Tanh Tile Transpose Unsqueeze Where
     """.split()
 )

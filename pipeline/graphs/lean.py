@@ -25,6 +25,8 @@ from pipeline.recipe import NetworkSettings, Storage
 from pipeline.runtime.scorer import INPUT, OUTPUT, open_session
 
 _IR_VERSION = 8
+_CLOSED = 100.0
+"""A gate's sum beyond which float32 knows but 0 and 1."""
 _STRIDE = 16
 """Steps of padding from one state that is kept to the next: the table takes a sixteenth of the room, for
 at most fifteen steps more."""
@@ -35,7 +37,7 @@ Constants = dict[str, NDArray[Any]]
 _TABLES = {
     "simple": """
         {d}_projected = MatMul (embedding, {d}_kernel)
-        {d}_table = Add ({d}_projected, {d}_bias)
+        {d}_{table} = Add ({d}_projected, {d}_bias)
     """,
     "gru": """
         {d}_projected = MatMul (embedding, {d}_kernel)
@@ -44,8 +46,17 @@ _TABLES = {
         {d}_bias_none = Sub ({d}_bias_candidate, {d}_bias_candidate)
         {d}_bias_early = Concat <axis = 1> ({d}_bias_gates, {d}_bias_none)
         {d}_bias_table = Add ({d}_bias_input, {d}_bias_early)
-        {d}_table = Add ({d}_projected, {d}_bias_table)
+        {d}_{table} = Add ({d}_projected, {d}_bias_table)
         {d}_recurrent_gates, {d}_recurrent_candidate = Split <axis = 1> ({d}_recurrent, gates_candidate)
+    """,
+    "mingru": """
+        {d}_projected = MatMul (embedding, {d}_kernel)
+        {d}_sums = Add ({d}_projected, {d}_bias)
+        {d}_sum_gate, {d}_candidate = Split <axis = 1> ({d}_sums)
+        {d}_gate = Sigmoid ({d}_sum_gate)
+        {d}_let_in = Mul ({d}_gate, {d}_candidate)
+        {d}_kept = Sub (one_word, {d}_gate)
+        {d}_{table} = Concat <axis = 1> ({d}_kept, {d}_let_in)
     """,
 }
 _TABLES["lstm"] = _TABLES["simple"]
@@ -85,8 +96,28 @@ _STEPS = {
         shown = Tanh (c_next)
         h_next = Mul (o, shown)
     """,
+    "mingru": """
+        x = Gather ({d}_table, token)
+        share, let_in = Split <axis = 1> (x)
+        kept = Mul (share, h)
+        h_next = Add (kept, let_in)
+    """,
 }
-_STATES = {"simple": ("h",), "gru": ("h",), "lstm": ("h", "c")}
+_MASKING = """
+        {d}_words = Slice ({d}_table_of_all, one, end, axis)
+        {d}_table = Concat <axis = 0> ({d}_of_padding, {d}_words)
+    """
+"""Padding's row of the table becomes one that leaves states at 0, as they are before the first word."""
+_OF_PADDING = {
+    "simple": (0.0,),
+    "gru": (_CLOSED, -_CLOSED, 0.0),
+    "lstm": (0.0, 0.0, 0.0, 0.0),
+    "mingru": (1.0, 0.0),
+}
+"""That row, block by block. The GRU's gate z keeps the state whole, whatever its recurrent bias adds."""
+_STATES = {"simple": ("h",), "gru": ("h",), "lstm": ("h", "c"), "mingru": ("h",)}
+_WEIGHTS = dict.fromkeys(_STATES, ("kernel", "recurrent", "bias")) | {"mingru": ("kernel", "bias")}
+"""Of a direction, in Keras's order."""
 _POOLING = {"last": "", "mean": "pool_next = Add (pool, h_next)", "max": "pool_next = Max (pool, h_next)"}
 _LOWEST = float(np.finfo(np.float32).min)
 
@@ -109,7 +140,9 @@ def export_lean(
     """
     writer = _Writer(network, max_length, storage)
     constants = writer.name_weights(weights)
-    return _model(writer.scoring_graph(), constants | writer.states_after_padding(constants))
+    if not network.masked:
+        constants |= writer.states_after_padding(constants)
+    return _model(writer.scoring_graph(), constants)
 
 
 @dataclass(frozen=True)
@@ -137,7 +170,7 @@ class _Writer:
     def name_weights(self, weights: Sequence[Floats]) -> Constants:
         """Name the trained weights, and the numbers that the graph's text uses."""
         embedding, *recurrent, dense_kernel, dense_bias = weights
-        names = [f"{d}_{name}" for d in self.directions for name in ("kernel", "recurrent", "bias")]
+        names = [f"{d}_{name}" for d in self.directions for name in _WEIGHTS[self.network.cell]]
         units = self.network.units
         numbers = {
             "units": [units],
@@ -146,8 +179,12 @@ class _Writer:
             "stride": [_STRIDE],
             "first_kept": [-self.max_length],
             "end": [np.iinfo(np.int64).max],
-            "time_axis": [0],
+            "axis": [0],
+            "one": [1],
             "flat": [-1],
+            "last": [-1],
+            "before_first": [np.iinfo(np.int64).min],
+            "backward": [-1],
         }
         return {
             **store_embedding(embedding, self.storage),
@@ -155,8 +192,15 @@ class _Writer:
             "dense_kernel": dense_kernel,
             "dense_bias": dense_bias,
             "steps": np.array(self.max_length, np.float32),
+            "one_word": np.array(1, np.float32),
+            "padding": np.array(0, np.int32),
+            **{f"{d}_of_padding": self.row_of_padding() for d in self.directions},
             **{name: np.array(value, np.int64) for name, value in numbers.items()},
         }
+
+    def row_of_padding(self) -> Floats:
+        blocks = np.array(_OF_PADDING[self.network.cell], np.float32)
+        return np.repeat(blocks, self.network.units)[None]
 
     def states_after_padding(self, constants: Constants) -> Constants:
         """Run the forward recurrence over nothing but padding and keep a state every few steps.
@@ -184,36 +228,69 @@ class _Writer:
 
     def at_first(self, state: str) -> float:
         """Give what a state holds before the first step."""
-        return _LOWEST if state == "pool" and self.network.pooling == "max" else 0.0
+        is_least = state == "pool" and self.network.pooling == "max" and not self.network.masked
+        return _LOWEST if is_least else 0.0
 
     def scoring_graph(self) -> str:
         """Write the graph from token ids to scores."""
-        scans = [self.start_after_padding(), self.scan("forward", "forward_tokens")]
-        if self.network.bidirectional:
-            # From its end, a review comes before its padding, whose steps cannot be looked up.
-            scans += [_pad("backward", "missing"), self.fresh_start("backward")]
-            scans += [self.scan("backward", "backward_tokens")]
         last = "h" if self.network.pooling == "last" else "pool"
         found = ", ".join(f"{direction}_{last}_end" for direction in self.directions)
-        is_mean = self.network.pooling == "mean"
+        features = "Identity (found)"
+        if self.network.pooling == "mean":
+            features = f"Div (found, {'words_of_row' if self.network.masked else 'steps'})"
         return f"""
             resenha (int32[batch, time] {INPUT}) => (float[batch] {OUTPUT}) {{
                 {self.preparation()}
                 turned = Transpose <perm = [1, 0]> ({INPUT})
-                tokens = Slice (turned, first_kept, end, time_axis)
-                time = Shape <start = 0, end = 1> (tokens)
+                tokens = Slice (turned, first_kept, end, axis)
                 batch = Shape <start = 1, end = 2> (tokens)
-                missing = Sub (max_length, time)
-                {"".join(scans)}
+                {self.walks_over_words() if self.network.masked else self.walks_over_all()}
                 found = Concat <axis = 1> ({found})
-                features = {"Div (found, steps)" if is_mean else "Identity (found)"}
+                features = {features}
                 logit = Gemm (features, dense_kernel, dense_bias)
                 probability = Sigmoid (logit)
                 {OUTPUT} = Reshape (probability, flat)
             }}"""
 
+    def walks_over_all(self) -> str:
+        """Write the walks over a review and the padding before it."""
+        walks = """
+            time = Shape <start = 0, end = 1> (tokens)
+            missing = Sub (max_length, time)
+            """
+        walks += self.start_after_padding() + self.scan("forward", "forward_tokens")
+        if self.network.bidirectional:
+            # From its end, a review comes before its padding, whose steps cannot be looked up.
+            walks += _pad("backward", "missing") + self.fresh_start("backward")
+            walks += self.scan("backward", "backward_tokens")
+        return walks
+
+    def walks_over_words(self) -> str:
+        """Write walks that begin at 0 with the first word: padding comes before it, and changes nothing."""
+        walks = ""
+        if self.network.bidirectional or self.network.pooling == "mean":
+            walks += """
+                is_word = Greater (tokens, padding)
+                word = Cast <to = 1> (is_word)
+                counted = ReduceSum <keepdims = 0> (word, axis)
+                words = Max (counted, one_word)
+                words_of_row = Unsqueeze (words, one)
+                """
+        walks += self.fresh_start("forward") + self.scan("forward", "tokens")
+        if self.network.bidirectional:
+            # Read from its end, with its words in their order: the walk backward turns both round.
+            walks += """
+                length = Cast <to = 7> (words)
+                turned_round = Slice (tokens, last, before_first, axis, backward)
+                backward_tokens = ReverseSequence <batch_axis = 1, time_axis = 0> (turned_round, length)
+                """
+            walks += self.fresh_start("backward") + self.scan("backward", "backward_tokens")
+        return walks
+
     def preparation(self) -> str:
-        tables = (_TABLES[self.network.cell].format(d=direction) for direction in self.directions)
+        table = "table_of_all" if self.network.masked else "table"
+        text = _TABLES[self.network.cell] + (_MASKING if self.network.masked else "")
+        tables = (text.format(d=direction, table=table) for direction in self.directions)
         return EXPANSION[self.storage] + "".join(tables)
 
     def start_after_padding(self) -> str:

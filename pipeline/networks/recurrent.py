@@ -1,11 +1,8 @@
-"""The recurrent network of a recipe, how it is fitted, and how its weights are kept."""
+"""The recurrent network of a recipe, and how its weights are kept."""
 
 from __future__ import annotations
 
-import random
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -13,99 +10,89 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from pipeline.recipe import NetworkSettings, TextSettings, TrainingSettings
+from pipeline.recipe import NetworkSettings, TextSettings
 
 _POOLING = {"mean": keras.layers.GlobalAveragePooling1D, "max": keras.layers.GlobalMaxPooling1D}
+"""Over all steps."""
 _CELLS = {"simple": keras.layers.SimpleRNN, "gru": keras.layers.GRU, "lstm": keras.layers.LSTM}
-_OPTIMIZERS = {"rmsprop": keras.optimizers.RMSprop, "adam": keras.optimizers.Adam}
 PREDICT_BATCH = 512
-
-Arrays = tuple[NDArray[np.int32], NDArray[np.int32]]
-"""Padded token ids, shape ``(reviews, max_length)``, and labels, shape ``(reviews,)``."""
 
 
 def build_network(text: TextSettings, network: NetworkSettings) -> keras.Model:
     """Build embedding → recurrent cell → pooling → one sigmoid, with freshly drawn weights."""
-    recurrent = _CELLS[network.cell](network.units, return_sequences=network.pooling != "last")
+    returns = {"return_sequences": network.pooling != "last"}
+    if network.cell == "mingru":
+        recurrent = keras.layers.RNN(MinGruCell(network.units), **returns)
+    else:
+        recurrent = _CELLS[network.cell](network.units, **returns)
+    pooling = []
+    if network.pooling != "last":
+        pooling = [PoolingOverWords(network.pooling) if network.masked else _POOLING[network.pooling]()]
     return keras.Sequential(
         [
             keras.Input((None,), dtype="int32", name="token_ids"),
-            keras.layers.Embedding(text.num_words, network.embedding_size),
+            keras.layers.Embedding(text.num_words, network.embedding_size, mask_zero=network.masked),
             keras.layers.Bidirectional(recurrent) if network.bidirectional else recurrent,
-            *([_POOLING[network.pooling]()] if network.pooling != "last" else []),
+            *pooling,
             keras.layers.Dense(1, activation="sigmoid"),
         ]
     )
 
 
-def fit_network(
-    text: TextSettings,
-    network: NetworkSettings,
-    training: TrainingSettings,
-    train: Arrays,
-    validation: Arrays,
-    *,
-    callbacks: list[keras.callbacks.Callback],
-) -> tuple[keras.Model, dict[str, list[float]]]:
-    """Train from fixed seeds; the same arguments give the same weights on the same machine.
+@keras.saving.register_keras_serializable("resenha")
+class MinGruCell(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
+    """``h = (1 - z) h + z c``, with a gate ``z = sigmoid(W_z x + b_z)`` and ``c = W_c x + b_c``.
 
-    Training stops early only when the loss is no longer a number.
-
-    Returns:
-        The network, and per measured quantity its value after each epoch.
+    Feng et al., *Were RNNs all we needed?*, 2024. The kernel is ``(size, 2 · units)``, in the order z, c.
     """
-    keras.utils.set_random_seed(training.seed)
-    # Without it, two runs differ: threads add up the embedding's gradient in any order.
-    tf.config.experimental.enable_op_determinism()
-    with _own_seeds(training.seed):
-        model = build_network(text, network)
-    optimizer = _OPTIMIZERS[training.optimizer](learning_rate=training.learning_rate)
-    model.compile(optimizer=optimizer, loss="binary_crossentropy", metrics=["accuracy"])
-    best = _BestWeights()
-    history = model.fit(
-        *train,
-        batch_size=training.batch_size,
-        epochs=training.epochs,
-        validation_data=validation,
-        callbacks=[keras.callbacks.TerminateOnNaN(), best, *callbacks],
-        verbose=0,
-    )
-    if training.keep == "best" and best.weights is not None:
-        model.set_weights(best.weights)
-    return model, {name: [float(value) for value in values] for name, values in history.history.items()}
+
+    def __init__(self, units: int, **options: object) -> None:
+        super().__init__(**options)
+        self.units = self.state_size = self.output_size = units
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Draw the weights; the last of the shape is the size of a word."""
+        self.kernel = self.add_weight(name="kernel", shape=(shape[-1], 2 * self.units))
+        self.bias = self.add_weight(name="bias", shape=(2 * self.units,), initializer="zeros")
+
+    def call(
+        self, words: tf.Tensor, states: list[tf.Tensor], training: object = None
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Take a step, with ``(batch, size)`` and one state ``(batch, units)``."""
+        gate, candidate = tf.split(tf.matmul(words, self.kernel) + self.bias, 2, axis=-1)
+        state = states[0] + tf.sigmoid(gate) * (candidate - states[0])
+        return state, [state]
+
+    def get_config(self) -> dict[str, object]:
+        """Give what the layer is built from."""
+        return {**super().get_config(), "units": self.units}
 
 
-@contextmanager
-def _own_seeds(seed: int) -> Iterator[None]:
-    """Let this thread draw the seeds of layers as after ``random.seed(seed)``, whatever other threads draw.
+@keras.saving.register_keras_serializable("resenha")
+class PoolingOverWords(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
+    """The mean of the unmasked steps, or per unit their largest value, if it is above 0.
 
-    Keras draws them by ``random.randint`` from the generator of the whole process, which the threads of
-    a server's client, or of a cluster's worker, use for waiting times.
+    Keras's own layers give no number for a row of padding alone, and take no mask, respectively.
     """
-    own, drawn, thread = random.Random(seed), random.randint, threading.get_ident()  # noqa: S311
 
-    def draw(low: int, high: int) -> int:
-        return (own.randint if threading.get_ident() == thread else drawn)(low, high)
+    def __init__(self, kind: str, **options: object) -> None:
+        super().__init__(**options)
+        self.kind = kind
+        self.supports_masking = True
 
-    random.randint = draw  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        random.randint = drawn
+    def compute_mask(self, states: tf.Tensor, mask: tf.Tensor | None = None) -> None:
+        """Tell that what comes out has no steps, and so no mask."""
 
+    def call(self, states: tf.Tensor, mask: tf.Tensor | None = None) -> tf.Tensor:
+        """Pool float32 ``(batch, steps, units)`` over the steps where ``(batch, steps)`` is true."""
+        words = tf.cast(mask, states.dtype)[:, :, None]
+        if self.kind == "max":
+            return tf.maximum(tf.reduce_max(states * words, axis=1), 0.0)
+        return tf.reduce_sum(states * words, axis=1) / tf.maximum(tf.reduce_sum(words, axis=1), 1.0)
 
-class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
-    """Remembers the weights after the epoch with the least validation loss."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weights: list[NDArray[np.float32]] | None = None
-        self._least = float("inf")
-
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        loss = (logs or {}).get("val_loss", float("nan"))
-        if loss < self._least:
-            self._least, self.weights = loss, self.model.get_weights()
+    def get_config(self) -> dict[str, object]:
+        """Give what the layer is built from."""
+        return {**super().get_config(), "kind": self.kind}
 
 
 def predict_scores(model: keras.Model, padded: NDArray[np.int32]) -> NDArray[np.float32]:

@@ -5,23 +5,23 @@ from __future__ import annotations
 import logging
 import statistics
 import sys
-import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-import keras
 import numpy as np
 from tqdm import tqdm
 
 from pipeline.corpora.splits import Split, load_split
 from pipeline.errors import InterruptedRun
-from pipeline.networks.recurrent import Arrays, fit_network, save_weights
+from pipeline.networks.calibration import calibrate
+from pipeline.networks.fitting import Arrays, fit_network
+from pipeline.networks.recurrent import save_weights
 from pipeline.recipe import Recipe
 from pipeline.reports import Prepared, Trained
 from pipeline.runtime.signals import DeferredSignals
-from pipeline.workspace import Done, Workspace
+from pipeline.workspace import Done, Workspace, place_to_go_on_from
 
 _log = logging.getLogger("resenha")
 
@@ -30,43 +30,48 @@ def train(workspace: Workspace, recipe: Recipe, prepared: Done[Prepared]) -> Don
     """Fit the network on the training split; the test split is not looked at.
 
     Raises:
-        InterruptedRun: If Ctrl-C stopped it; nothing of the training is kept.
+        InterruptedRun: If Ctrl-C stopped it; the next run goes on after the last whole epoch.
     """
+    seen = prepared.only(Prepared.TRAIN, Prepared.VALIDATION)
     return workspace.run_stage(
         "train",
         recipe.name,
-        partial(_train, recipe, prepared),
+        partial(_train, recipe, seen),
         report_type=Trained,
         settings={
             "text": recipe.text.model_dump(),
             "network": recipe.network.model_dump(),
             "training": recipe.training.model_dump(),
         },
-        inputs=prepared.pick(Prepared.TRAIN, Prepared.VALIDATION),
+        inputs=seen.pick(*seen.digests),
     )
 
 
 def _train(recipe: Recipe, prepared: Done[Prepared], folder: Path) -> Trained:
     train_split = load_split(prepared[Prepared.TRAIN])
     validation = load_split(prepared[Prepared.VALIDATION])
-    steps = -(-len(train_split.labels) // recipe.training.batch_size)
-    progress = _Progress(recipe.training.epochs, steps)
+    steps = sum(-(-len(split.labels) // recipe.training.batch_size) for split in (train_split, validation))
     try:
-        with DeferredSignals() as signals:
-            model, history = fit_network(
+        with DeferredSignals() as signals, _Progress(recipe.training.epochs, steps, signals) as progress:
+            model, history, seconds = fit_network(
                 recipe.text,
                 recipe.network,
                 recipe.training,
                 _arrays(train_split),
                 _arrays(validation),
-                callbacks=[progress, _AnswerSignals(signals)],
+                watcher=progress,
+                checkpoint=place_to_go_on_from(folder) / "fitting.npz",
             )
     except KeyboardInterrupt as error:
+        done = progress.epoch - 1
+        goes_on = f"goes on after epoch {done}" if done else "starts it again"
         msg = (
-            f"training was interrupted in epoch {len(progress.seconds) + 1} of {recipe.training.epochs}; "
-            f"nothing of it was kept. The same command starts it again; the stages before it are done"
+            f"training was interrupted in epoch {progress.epoch} of {recipe.training.epochs}. "
+            f"The same command {goes_on}; the stages before it are done"
         )
         raise InterruptedRun(msg) from error
+    if recipe.training.calibrate:
+        calibrate(model, *_arrays(validation))
     save_weights(model, folder / Trained.WEIGHTS)
     model.save(folder / Trained.MODEL)
     losses = history["val_loss"]
@@ -77,7 +82,7 @@ def _train(recipe: Recipe, prepared: Done[Prepared], folder: Path) -> Trained:
         kept_epoch=kept + 1,
         validation_accuracy=history["val_accuracy"][kept],
         history=history,
-        seconds_per_epoch=statistics.median(progress.seconds),
+        seconds_per_epoch=statistics.median(seconds),
     )
 
 
@@ -85,48 +90,44 @@ def _arrays(split: Split) -> Arrays:
     return split.ids, split.labels
 
 
-class _AnswerSignals(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
-    """Answers signals between two batches, where neither TensorFlow nor the log holds a lock."""
+class _Progress:
+    """A line in the log after each epoch, on a terminal a bar while it lasts; answers signals in between.
 
-    def __init__(self, signals: DeferredSignals) -> None:
-        super().__init__()
-        self._signals = signals
+    Between two batches neither TensorFlow nor the log holds a lock.
+    """
 
-    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        self._signals.answer()
-
-    def on_test_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        self._signals.answer()
-
-
-class _Progress(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
-    """A line in the log after each epoch, and on a terminal a bar while it lasts."""
-
-    def __init__(self, epochs: int, steps: int) -> None:
-        super().__init__()
-        self.seconds: list[float] = []
-        self._epochs, self._steps = epochs, steps
-        self._started = 0.0
+    def __init__(self, epochs: int, batches: int, signals: DeferredSignals) -> None:
+        self.epoch = 1
+        """The one that is going on."""
+        self._epochs, self._batches, self._signals = epochs, batches, signals
         self._bar: tqdm[Any] | None = None
 
-    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        self._started = time.perf_counter()
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def begin_epoch(self, number: int) -> None:
+        self.epoch = number
         self._bar = tqdm(
-            total=self._steps,
-            desc=f"epoch {epoch + 1}/{self._epochs}",
+            total=self._batches,
+            desc=f"epoch {number}/{self._epochs}",
             unit="batch",
             leave=False,
             disable=not sys.stderr.isatty(),
         )
 
-    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+    def end_batch(self, loss: float) -> None:
         if self._bar is not None:
+            self._bar.set_postfix_str(f"loss {loss:.3f}", refresh=False)
             self._bar.update()
+        self._signals.answer()
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        self.seconds.append(time.perf_counter() - self._started)
+    def end_epoch(self, number: int, figures: Mapping[str, float], seconds: float) -> None:
         if self._bar is not None:
             self._bar.close()
-        figures = " · ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
-        told = epoch + 1, self._epochs, figures, self.seconds[-1]
-        _log.info("epoch %d/%d · %s · %.1f s", *told, extra={"share": (epoch + 1) / self._epochs})
+        told = " · ".join(f"{name} {value:.4f}" for name, value in figures.items())
+        share = number / self._epochs
+        _log.info("epoch %d/%d · %s · %.1f s", number, self._epochs, told, seconds, extra={"share": share})

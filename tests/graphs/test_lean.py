@@ -20,16 +20,29 @@ from tests.runtime.altered_models import refusals_beside
 LENGTH, WORDS = 24, 50
 TEXT = TextSettings(num_words=WORDS, max_length=LENGTH)
 SHAPES = [
-    pytest.param(*shape, id="-".join(filter(None, (shape[0], "both ways" * shape[1], shape[2]))))
-    for shape in itertools.product(("simple", "gru", "lstm"), (False, True), ("last", "mean", "max"))
+    pytest.param(
+        *shape, id="-".join(filter(None, (shape[0], "both ways" * shape[1], shape[2], "masked" * shape[3])))
+    )
+    for shape in itertools.product(
+        ("simple", "gru", "lstm", "mingru"), (False, True), ("last", "mean", "max"), (False, True)
+    )
 ]
 STORAGES: tuple[Storage, ...] = ("float32", "int8", "int4")
 
 
-def make_network(cell: str, bidirectional: bool, pooling: str) -> tuple[NetworkSettings, list[Any]]:
+def make_network(
+    cell: str, bidirectional: bool, pooling: str, masked: bool = False
+) -> tuple[NetworkSettings, list[Any]]:
     """Settings and weights far from any symmetry, so that a gate in another's place shows."""
     network = NetworkSettings.model_validate(
-        {"cell": cell, "embedding_size": 6, "units": 5, "bidirectional": bidirectional, "pooling": pooling}
+        {
+            "cell": cell,
+            "embedding_size": 6,
+            "units": 5,
+            "bidirectional": bidirectional,
+            "pooling": pooling,
+            "masked": masked,
+        }
     )
     source = np.random.default_rng(3)
     shapes = [weight.shape for weight in build_network(TEXT, network).get_weights()]
@@ -55,11 +68,11 @@ def run(graph: onnx.ModelProto, ids: NDArray[np.int32]) -> Any:
 
 
 @pytest.mark.parametrize("storage", STORAGES)
-@pytest.mark.parametrize(("cell", "bidirectional", "pooling"), SHAPES)
+@pytest.mark.parametrize(("cell", "bidirectional", "pooling", "masked"), SHAPES)
 def test_the_graph_scores_as_keras_does_with_the_weights_it_stores(
-    cell: str, bidirectional: bool, pooling: str, storage: Storage
+    cell: str, bidirectional: bool, pooling: str, masked: bool, storage: Storage
 ) -> None:
-    network, weights = make_network(cell, bidirectional, pooling)
+    network, weights = make_network(cell, bidirectional, pooling, masked)
     graph = export_lean(weights, network, LENGTH, storage)
     check_graph(graph)
     stored = expanded_embedding(graph)
@@ -77,9 +90,11 @@ def test_the_graph_scores_as_keras_does_with_the_weights_it_stores(
             assert found == pytest.approx(expected[start : start + size], abs=1e-6)
 
 
-@pytest.mark.parametrize(("cell", "bidirectional", "pooling"), SHAPES)
-def test_a_row_has_the_same_score_in_any_company(cell: str, bidirectional: bool, pooling: str) -> None:
-    network, weights = make_network(cell, bidirectional, pooling)
+@pytest.mark.parametrize(("cell", "bidirectional", "pooling", "masked"), SHAPES)
+def test_a_row_has_the_same_score_in_any_company(
+    cell: str, bidirectional: bool, pooling: str, masked: bool
+) -> None:
+    network, weights = make_network(cell, bidirectional, pooling, masked)
     session = open_session(export_lean(weights, network, LENGTH, "float32").SerializeToString())
     ids = rows_of_every_length()[1:]
     together = session.run(["score"], {"token_ids": ids})[0]
@@ -91,7 +106,7 @@ def test_a_row_has_the_same_score_in_any_company(cell: str, bidirectional: bool,
                 assert alone == pytest.approx([score], abs=5e-7)
 
 
-@pytest.mark.parametrize("cell", ["simple", "gru", "lstm"])
+@pytest.mark.parametrize("cell", ["simple", "gru", "lstm", "mingru"])
 def test_ids_beyond_the_length_are_cut_on_the_left_as_padding_does(cell: str) -> None:
     network, weights = make_network(cell, bidirectional=True, pooling="mean")
     graph = export_lean(weights, network, LENGTH, "float32")
@@ -101,16 +116,17 @@ def test_ids_beyond_the_length_are_cut_on_the_left_as_padding_does(cell: str) ->
 
 
 @pytest.mark.parametrize("storage", STORAGES)
-@pytest.mark.parametrize(("cell", "bidirectional", "pooling"), SHAPES)
+@pytest.mark.parametrize(("cell", "bidirectional", "pooling", "masked"), SHAPES)
 def test_the_graph_can_be_loaded_with_its_own_vocabulary_only(
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
     cell: str,
     bidirectional: bool,
     pooling: str,
+    masked: bool,
     storage: Storage,
 ) -> None:
-    network, weights = make_network(cell, bidirectional, pooling)
+    network, weights = make_network(cell, bidirectional, pooling, masked)
     graph = export_lean(weights, network, LENGTH, storage)
     fewer, own, more = refusals_beside(graph, WORDS, LENGTH, tmp_path)
     assert f"the graph scores the token id {WORDS - 1}" in fewer

@@ -22,17 +22,19 @@ from tests.stand_ins import make_model
 
 LENGTH = 6
 TEXT = TextSettings(num_words=20, max_length=LENGTH)
-CELLS = ("simple", "gru", "lstm")
+CELLS = ("simple", "gru", "lstm", "mingru")
 IDS = np.array(
     [[0, 0, 0, 1, 4, 5], [1, 6, 7, 8, 9, 19], [0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 1, 2]], dtype=np.int32
 )
 
 
-def build(cell: str) -> Any:
+def build(cell: str, *, masked: bool = False) -> Any:
     import keras
 
     keras.utils.set_random_seed(5)
-    network = NetworkSettings.model_validate({"cell": cell, "embedding_size": 3, "units": 5})
+    network = NetworkSettings.model_validate(
+        {"cell": cell, "embedding_size": 3, "units": 5, "masked": masked}
+    )
     model = build_network(TEXT, network)
     model.set_weights(
         [np.random.default_rng(3).normal(0, 0.7, weight.shape) for weight in model.get_weights()]
@@ -40,9 +42,10 @@ def build(cell: str) -> Any:
     return model
 
 
+@pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("cell", CELLS)
-def test_the_graph_scores_as_keras_does_however_much_padding_is_left_out(cell: str) -> None:
-    model = build(cell)
+def test_the_graph_scores_as_keras_does_however_much_padding_is_left_out(cell: str, masked: bool) -> None:
+    model = build(cell, masked=masked)
     session = open_session(export_portable(model, LENGTH).SerializeToString())
     expected = predict_scores(model, IDS)
     assert session.run(["score"], {"token_ids": IDS})[0] == pytest.approx(expected, abs=1e-6)

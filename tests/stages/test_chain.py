@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import shutil
 import signal
@@ -22,7 +23,8 @@ from pipeline.chain import STAGES, Outcome, call_stage, outcome_table, run_chain
 from pipeline.corpora.splits import Split, load_reviews
 from pipeline.errors import DataError, GateError, InterruptedRun
 from pipeline.graphs.quantized import store_embedding
-from pipeline.networks.recurrent import build_network, fit_network, predict_scores
+from pipeline.networks.fitting import fit_network
+from pipeline.networks.recurrent import build_network, predict_scores
 from pipeline.recipe import Recipe
 from pipeline.reports import Comparison, Evaluated, Exported
 from pipeline.runtime.bundle import open_bundle, read_manifest
@@ -170,15 +172,13 @@ def test_the_test_reviews_pages_are_written_for_people(copied: tuple[Workspace, 
 def planted(kind: str) -> Any:
     """Give a stand-in for fit_network that trains a network with the named fault."""
 
-    def fit(
-        text: Any, network: Any, training: Any, train_split: Any, validation: Any, *, callbacks: Any
-    ) -> Any:
+    def fit(text: Any, network: Any, training: Any, train_split: Any, validation: Any, **watched: Any) -> Any:
         ids, labels = train_split
         if kind == "at chance":
             labels = np.random.default_rng(0).integers(0, 2, len(labels)).astype(np.int32)
         if kind == "diverged":
             training = training.model_copy(update={"learning_rate": 1e30})
-        model, history = fit_network(text, network, training, (ids, labels), validation, callbacks=callbacks)
+        model, history, seconds = fit_network(text, network, training, (ids, labels), validation, **watched)
         if kind == "inverted":
             *inner, kernel, bias = model.get_weights()
             model.set_weights([*inner, -kernel, -bias])
@@ -186,7 +186,7 @@ def planted(kind: str) -> Any:
             model.set_weights([*model.get_weights()[:-1], np.array([9.0], dtype=np.float32)])
         if kind == "diverged":
             model.set_weights([weight * np.nan for weight in model.get_weights()])
-        return model, history
+        return model, history, seconds
 
     return fit
 
@@ -545,6 +545,73 @@ def test_a_published_bundle_that_rotted_is_replaced(copied: tuple[Workspace, Rec
     assert manifest.digest == digest
 
 
+# What training sees
+
+READERS = """
+import json, sys
+from pathlib import Path
+from pipeline.chain import call_stage, run_chain
+from pipeline.recipe import load_recipe
+from pipeline.stages.acquire import Sourcing
+from pipeline.workspace import Workspace
+
+artifacts, recipe = Path(sys.argv[1]), load_recipe(sys.argv[2])
+stage, readers = "", {}
+
+def run(name, *arguments):
+    global stage
+    stage = name
+    return call_stage(name, *arguments)
+
+def watch(event, arguments):
+    if event == "open" and isinstance(arguments[0], str) and arguments[0].startswith(str(artifacts)):
+        readers.setdefault(Path(arguments[0]).name, []).append(stage)
+
+sys.addaudithook(watch)
+run_chain(Workspace(artifacts), recipe, Sourcing(), run=run)
+print(json.dumps({name: sorted(set(stages)) for name, stages in readers.items()}))
+"""
+
+
+@pytest.mark.slow
+def test_nobody_reads_a_test_review_between_prepare_and_evaluate(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    from tests.conftest import TINY_RECIPE, write_tiny_corpus
+
+    write_tiny_corpus(tmp_path)
+    (tmp_path / "tiny.toml").write_text(TINY_RECIPE)
+    command = [sys.executable, "-c", READERS, str(workspace.root), str(tmp_path / "tiny.toml")]
+    ended = subprocess.run(command, capture_output=True, check=True, text=True)
+    readers = json.loads(ended.stdout.splitlines()[-1])
+    assert "train" in readers["train.npz"]
+    assert "evaluate" in readers["test.npz"]
+    for name in ("test.jsonl", "test.npz", "test_reviews.jsonl"):
+        assert "train" not in readers[name]
+
+
+# Calibration
+
+
+def test_a_calibrated_network_differs_in_its_last_layer_only(copied: tuple[Workspace, Recipe]) -> None:
+    workspace, recipe = copied
+    outcome = run(workspace, changed(recipe, "training", calibrate=True))
+    assert done_again(outcome) == WORKED[2:]
+    kept = [np.load(path) for path in (workspace.root / "runs/tiny/train").glob("*/weights.npz")]
+    assert len(kept) == 2
+    names = sorted(kept[0].files)
+    differ = [name for name in names if not np.array_equal(kept[0][name], kept[1][name])]
+    assert differ == names[-2:]
+
+
+def test_calibration_does_not_hide_an_inverted_network(
+    workspace: Workspace, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "fit_network", planted("inverted"))
+    with pytest.raises(GateError, match="gate not_inverted"):
+        run(workspace, changed(recipe, "training", calibrate=True))
+
+
 # Data and interruptions
 
 
@@ -559,18 +626,74 @@ def test_a_label_missing_from_a_split_is_refused_with_its_remedy(
     run(workspace, recipe)
 
 
-def test_ctrl_c_in_training_says_so_and_keeps_nothing_of_it(
-    workspace: Workspace, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("epoch", "told"), [(1, "starts it again"), (3, "goes on after epoch 2")])
+def test_ctrl_c_in_training_says_what_is_kept_of_it(
+    workspace: Workspace, recipe: Recipe, monkeypatch: pytest.MonkeyPatch, epoch: int, told: str
 ) -> None:
-    def interrupt(*_arguments: Any, **_options: Any) -> None:
-        raise KeyboardInterrupt
+    whole = run(Workspace(workspace.root.with_name("whole")), recipe)
+    end_batch = train._Progress.end_batch
 
-    monkeypatch.setattr(train, "fit_network", interrupt)
-    with pytest.raises(InterruptedRun, match="interrupted in epoch 1 of 3; nothing of it was kept"):
+    def interrupt(progress: train._Progress, loss: float) -> None:
+        if progress.epoch == epoch:
+            raise KeyboardInterrupt
+        end_batch(progress, loss)
+
+    monkeypatch.setattr(train._Progress, "end_batch", interrupt)
+    with pytest.raises(InterruptedRun, match=f"interrupted in epoch {epoch} of 3. The same command {told};"):
         run(workspace, recipe)
-    assert list((workspace.root / "runs/tiny/train").iterdir()) == []
     monkeypatch.undo()
-    assert done_again(run(workspace, recipe)) == WORKED[2:]
+    outcome = run(workspace, recipe)
+    assert done_again(outcome) == WORKED[2:]
+    assert outcome.published.digest == whole.published.digest
+    assert not [path for path in (workspace.root / "runs/tiny/train").iterdir() if path.name[0] == "."]
+
+
+KILL_IN_EPOCH = """
+import os, signal, sys
+from pathlib import Path
+from pipeline.chain import run_chain
+from pipeline.recipe import load_recipe
+from pipeline.stages import train
+from pipeline.stages.acquire import Sourcing
+from pipeline.workspace import Workspace
+
+artifacts, recipe, epoch = sys.argv[1:]
+batches = []
+
+def end_batch(progress, loss):
+    batches.append(progress.epoch)
+    if batches.count(int(epoch)) == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+train._Progress.end_batch = end_batch
+run_chain(Workspace(Path(artifacts)), load_recipe(recipe), Sourcing())
+"""
+
+
+@pytest.mark.slow
+def test_kill_in_the_middle_of_an_epoch_loses_no_other_one(
+    finished: tuple[Path, Recipe], workspace: Workspace, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from tests.conftest import TINY_RECIPE, write_tiny_corpus
+
+    write_tiny_corpus(tmp_path)
+    (tmp_path / "tiny.toml").write_text(TINY_RECIPE)
+    for epoch in (2, 3):
+        command = [
+            sys.executable,
+            "-c",
+            KILL_IN_EPOCH,
+            str(workspace.root),
+            str(tmp_path / "tiny.toml"),
+            str(epoch),
+        ]
+        killed = subprocess.run(command, capture_output=True, check=False)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    with caplog.at_level(logging.INFO, "resenha"):
+        outcome = run(workspace, finished[1])
+    assert "training goes on after epoch 2 of 3" in caplog.text
+    assert "epoch 2/3" not in caplog.text
+    assert outcome.published.digest == read_manifest(finished[0] / "current").digest
 
 
 KILL = """

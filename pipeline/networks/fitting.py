@@ -1,0 +1,266 @@
+"""Fitting a network: batches in an order that a seed fixes, epoch after epoch."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import math
+import random
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from pipeline.networks.fused import make_walk, score_packed
+from pipeline.networks.optimizers import Optimizer
+from pipeline.networks.packing import PackedBatch, pack_batch
+from pipeline.networks.recurrent import build_network
+from pipeline.recipe import NetworkSettings, TextSettings, TrainingSettings
+from pipeline.runtime.durable import write_durably
+
+_log = logging.getLogger("resenha")
+_MIDDLE = 0.5
+
+Arrays = tuple[NDArray[np.int32], NDArray[np.int32]]
+"""Padded token ids, shape ``(reviews, max_length)``, and labels, shape ``(reviews,)``."""
+Weights = list[NDArray[np.float32]]
+History = dict[str, list[float]]
+"""Per measured quantity its value after each epoch."""
+
+
+class Watcher(Protocol):
+    """Is told how far a fitting is; what it raises ends the fitting."""
+
+    def begin_epoch(self, number: int) -> None:
+        """Before an epoch, which are counted from 1."""
+
+    def end_batch(self, loss: float) -> None:
+        """Between two batches, with the mean loss of the one before; those to learn from come first."""
+
+    def end_epoch(self, number: int, figures: Mapping[str, float], seconds: float) -> None:
+        """After an epoch, and after what is needed to go on from there has been kept."""
+
+
+def fit_network(
+    text: TextSettings,
+    network: NetworkSettings,
+    training: TrainingSettings,
+    train: Arrays,
+    validation: Arrays,
+    *,
+    watcher: Watcher,
+    checkpoint: Path,
+) -> tuple[keras.Model, History, list[float]]:
+    """Train from fixed seeds; the same arguments give the same weights on the same machine.
+
+    Training stops early only when the loss is no longer a number.
+
+    Args:
+        text: Words and length of the reviews.
+        network: What is trained.
+        training: How.
+        train: Reviews to learn from.
+        validation: Reviews to measure each epoch on.
+        watcher: Is told how far it is.
+        checkpoint: Written after each epoch; if it is there, training goes on from it, and ends where it
+            would have ended.
+
+    Returns:
+        The network, its history, and the seconds of each epoch.
+    """
+    # Without it, two runs differ: threads add up what they found in any order.
+    tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(training.seed)
+    with _own_seeds(training.seed):
+        model = build_network(text, network)
+    fitting = Fitting(network, training, model)
+    fitting.restore(checkpoint)
+    while fitting.goes_on:
+        number = fitting.epochs + 1
+        watcher.begin_epoch(number)
+        figures = fitting.run_epoch(train, validation, watcher.end_batch)
+        fitting.save(checkpoint)
+        watcher.end_epoch(number, figures, fitting.seconds[-1])
+    return fitting.finish(), fitting.history, fitting.seconds
+
+
+@contextmanager
+def _own_seeds(seed: int) -> Iterator[None]:
+    """Let this thread draw the seeds of layers as after ``random.seed(seed)``, whatever other threads draw.
+
+    Keras draws them by ``random.randint`` from the generator of the whole process, which the threads of
+    a server's client, or of a cluster's worker, use for waiting times.
+    """
+    own, drawn, thread = random.Random(seed), random.randint, threading.get_ident()  # noqa: S311
+
+    def draw(low: int, high: int) -> int:
+        return (own.randint if threading.get_ident() == thread else drawn)(low, high)
+
+    random.randint = draw  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        random.randint = drawn
+
+
+class Fitting:
+    """A network on its way: all that the next epoch depends on, and a file that keeps it."""
+
+    def __init__(self, network: NetworkSettings, training: TrainingSettings, model: keras.Model) -> None:
+        """Begin with the weights that the model has; they change in place."""
+        self.history: History = {}
+        self.seconds: list[float] = []
+        """Of each epoch."""
+        self._network, self._training, self._model = network, training, model
+        self._best: Weights = []
+        """Those after the epoch with the least validation loss, if they are to be kept."""
+        weights = [each.value for each in model.trainable_variables]
+        optimizer = self._optimizer = Optimizer(training.optimizer, training.learning_rate, weights)
+        walk = make_walk(network.cell)
+
+        def judge(batch: PackedBatch, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            scores = score_packed(network, walk, weights, batch)
+            return scores, keras.losses.binary_crossentropy(labels[:, None], scores[:, None])
+
+        def learn(batch: PackedBatch, labels: tf.Tensor, shares: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            with tf.GradientTape() as tape:
+                scores, losses = judge(batch, labels)
+                loss = tf.reduce_sum(losses * shares)
+            optimizer.apply(tape.gradient(loss, weights))
+            return scores, losses
+
+        self._learn, self._judge = tf.function(learn), tf.function(judge)
+
+    @property
+    def epochs(self) -> int:
+        """How many are done."""
+        return len(self.seconds)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there is another epoch to run."""
+        losses = self.history.get("loss", [])
+        return self.epochs < self._training.epochs and all(map(math.isfinite, losses))
+
+    def run_epoch(
+        self, train: Arrays, validation: Arrays, after_batch: Callable[[float], None]
+    ) -> dict[str, float]:
+        """Learn from every review once.
+
+        Returns:
+            ``accuracy`` and ``loss`` on the way, and ``val_accuracy`` and ``val_loss`` after it.
+        """
+        started = time.perf_counter()
+        learnt, judged = _Totals(), _Totals()
+        order = np.random.default_rng((self._training.seed, self.epochs)).permutation(len(train[1]))
+        for batch, labels, many in self._batches(train, order):
+            shares = np.where(np.arange(len(labels)) < many, 1 / many, 0).astype(np.float32)
+            scores, losses = self._learn(batch, labels, shares)
+            after_batch(learnt.add(scores, losses, labels, many))
+            if not math.isfinite(learnt.loss):
+                break
+        # Where padding is left out, rows of like length leave the least of it if they go together.
+        for batch, labels, many in self._batches(
+            validation, np.argsort(np.count_nonzero(validation[0], axis=1))
+        ):
+            scores, losses = self._judge(batch, labels)
+            after_batch(judged.add(scores, losses, labels, many))
+        figures = {
+            "accuracy": learnt.accuracy,
+            "loss": learnt.loss,
+            "val_accuracy": judged.accuracy,
+            "val_loss": judged.loss,
+        }
+        least = min(filter(math.isfinite, self.history.get("val_loss", [])), default=math.inf)
+        if self._training.keep == "best" and judged.loss < least:
+            self._best = self._model.get_weights()
+        for name, value in figures.items():
+            self.history.setdefault(name, []).append(value)
+        self.seconds.append(time.perf_counter() - started)
+        return figures
+
+    def _batches(
+        self, arrays: Arrays, order: NDArray[np.int64]
+    ) -> Iterator[tuple[PackedBatch, NDArray[np.float32], int]]:
+        ids, labels = arrays
+        size = self._training.batch_size
+        for start in range(0, len(order), size):
+            chosen = order[start : start + size]
+            filled = np.zeros(size, np.float32)
+            filled[: len(chosen)] = labels[chosen]
+            yield pack_batch(ids[chosen], self._network, size), filled, len(chosen)
+
+    def finish(self) -> keras.Model:
+        """Give the network with the weights that the settings want kept."""
+        if self._best:
+            self._model.set_weights(self._best)
+        return self._model
+
+    def save(self, path: Path) -> None:
+        """Keep all that the next epoch depends on; ``path`` holds it whole, or what it held before."""
+        content = io.BytesIO()
+        groups = {
+            "weights": self._model.get_weights(),
+            "optimizer": self._optimizer.read(),
+            "best": self._best,
+        }
+        arrays = {f"{name}/{n:03d}": each for name, group in groups.items() for n, each in enumerate(group)}
+        told = json.dumps({"history": self.history, "seconds": self.seconds})
+        save: Callable[..., None] = (
+            np.savez
+        )  # NumPy's stub takes the arrays' names for those of its own options.
+        save(content, told=np.array(told), **arrays)
+        write_durably(path, content.getvalue())
+
+    def restore(self, path: Path) -> None:
+        """Go on from what is kept at ``path``; if nothing is, or it cannot be read, from the beginning."""
+        try:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+                told = json.loads(str(arrays["told"]))
+                found = {name: arrays[name] for name in sorted(arrays.files)}
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            _log.warning("%s cannot be read (%s): training starts from its first epoch", path, error)
+            return
+        groups = {
+            group: [found[name] for name in found if name.startswith(f"{group}/")]
+            for group in ("weights", "optimizer", "best")
+        }
+        self._model.set_weights(groups["weights"])
+        self._optimizer.write(groups["optimizer"])
+        self._best = groups["best"]
+        self.history, self.seconds = told["history"], told["seconds"]
+        _log.info("training goes on after epoch %d of %d", self.epochs, self._training.epochs)
+
+
+class _Totals:
+    """Sums over the rows of batches."""
+
+    def __init__(self) -> None:
+        self._rows, self._right, self._loss = 0, 0, 0.0
+
+    def add(self, scores: tf.Tensor, losses: tf.Tensor, labels: NDArray[np.float32], many: int) -> float:
+        """Add the first ``many`` rows of a batch; give their mean loss."""
+        loss = float(losses.numpy()[:many].sum(dtype=np.float64))
+        self._rows += many
+        self._right += int(((scores.numpy() > _MIDDLE) == (labels > _MIDDLE))[:many].sum())
+        self._loss += loss
+        return loss / many
+
+    @property
+    def accuracy(self) -> float:
+        return self._right / self._rows
+
+    @property
+    def loss(self) -> float:
+        return self._loss / self._rows

@@ -1,0 +1,67 @@
+"""Optimizers as Keras has them, and as it applies them to an embedding.
+
+Where a word stands in a batch several times, Keras 3 hands its optimizers a gradient for each place. They sum
+those for the first moment, but square them one by one for the second: it is the sum of squares, and not
+the square of the sum, as in the papers (Hinton's lecture 6e for RMSprop; Kingma and Ba 2015 for Adam).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+_EPSILON = 1e-7
+"""This and the rates below are Keras's defaults."""
+
+
+class Optimizer:
+    """RMSprop or Adam for a network whose first weight is the embedding."""
+
+    def __init__(self, name: str, learning_rate: float, weights: Sequence[tf.Variable]) -> None:
+        """Start from nothing learnt: all moments are 0."""
+        self._weights = list(weights)
+        self._rate = learning_rate
+        self._is_adam = name == "adam"
+        self._steps = tf.Variable(0.0)
+        self._second = [tf.Variable(tf.zeros_like(weight)) for weight in weights]
+        self._first = [tf.Variable(tf.zeros_like(weight)) for weight in weights] if self._is_adam else []
+        self._variables = [self._steps, *self._second, *self._first]
+        self._apply_compiled = tf.function(self._apply, jit_compile=True)
+
+    def read(self) -> list[NDArray[np.float32]]:
+        """Give all that has to be kept to go on later."""
+        return [each.numpy() for each in self._variables]
+
+    def write(self, values: Sequence[NDArray[np.float32]]) -> None:
+        """Go on from what ``read`` gave."""
+        for variable, value in zip(self._variables, values, strict=True):
+            variable.assign(value)
+
+    def apply(self, gradients: Sequence[tf.Tensor | tf.IndexedSlices]) -> None:
+        """Take a step; the first gradient is of words, place by place."""
+        words, *others = gradients
+        self._apply_compiled(words.values, words.indices, others)
+
+    def _apply(self, values: tf.Tensor, words: tf.Tensor, others: Sequence[tf.Tensor]) -> None:
+        both = tf.concat([values, values * values], axis=1)
+        summed = tf.math.unsorted_segment_sum(both, words, self._weights[0].shape[0])
+        gradient, square = tf.split(summed, 2, axis=1)
+        self._steps.assign_add(1.0)
+        self._update(0, gradient, square)
+        for number, other in enumerate(others, start=1):
+            self._update(number, other, other * other)
+
+    def _update(self, number: int, gradient: tf.Tensor, square: tf.Tensor) -> None:
+        weight, second = self._weights[number], self._second[number]
+        if not self._is_adam:
+            second.assign(0.9 * second + 0.1 * square)
+            weight.assign_sub(self._rate * gradient / tf.sqrt(second + _EPSILON))
+            return
+        first = self._first[number]
+        first.assign_add(0.1 * (gradient - first))
+        second.assign_add(0.001 * (square - second))
+        rate = self._rate * tf.sqrt(1 - 0.999**self._steps) / (1 - 0.9**self._steps)
+        weight.assign_sub(rate * first / (tf.sqrt(second) + _EPSILON))
