@@ -143,8 +143,10 @@ def _largest_difference(found: NDArray[Any], expected: NDArray[Any]) -> float:
     return float(np.nan_to_num(abs(found - expected), nan=np.inf).max())
 
 
-def judge_stored_rows(trained: NDArray[np.float32], stored: NDArray[np.float32], levels: int) -> Gate:
-    """Hold every row of a quantized embedding against the trained one, place by place.
+def judge_stored_rows(
+    name: str, trained: NDArray[np.float32], stored: NDArray[np.float32], levels: int
+) -> Gate:
+    """Hold every row of a quantized table against the trained one, place by place.
 
     A test review seldom holds a rare word, so no score would tell of a wrong row. Rounding moves a
     value by half a step at most, and the float16 scale by a little more.
@@ -157,9 +159,9 @@ def judge_stored_rows(trained: NDArray[np.float32], stored: NDArray[np.float32],
     message = f"each of {len(trained):,} rows is within rounding of the trained one"
     if count:
         message = (
-            f"{count:,} of {len(trained):,} rows are not the trained ones; first that of id {wrong.argmax()}"
+            f"{count:,} of {len(trained):,} rows are not the trained ones; first number {wrong.argmax()}"
         )
-    return Gate("quantized_rows", count == 0, float(count), "0 rows", message)
+    return Gate(f"quantized_{name}", count == 0, float(count), "0 rows", message)
 
 
 def judge_quantization(

@@ -7,15 +7,16 @@ import re
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pipeline.errors import RecipeError
 from pipeline.runtime.text import HtmlBreaks, TextRule
 
 CorpusName = Literal["auto", "imdb", "aclimdb", "files", "sample"]
 Storage = Literal["float32", "int8", "int4"]
+Pooling = Literal["last", "mean", "max", "attention"]
 FULL_STORAGE: Storage = "float32"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
@@ -68,8 +69,20 @@ class TextSettings(_Settings):
     html_breaks: HtmlBreaks = "keep"
 
 
+class NgramSettings(_Settings):
+    """A weight for every run of words; those of a review add up to one more feature.
+
+    They stand in a table by their hash, so runs that were never seen, and that share a row, cost nothing.
+    """
+
+    longest: Annotated[int, Field(ge=1, le=4)]
+    """Words of the longest runs; the shorter ones count too."""
+    buckets: Annotated[int, Field(ge=64, le=2**24, multiple_of=64)]
+    """Rows of the table."""
+
+
 class NetworkSettings(_Settings):
-    """Embedding → recurrent cell → pooling over the steps → one sigmoid."""
+    """Embedding → recurrent layers → pooling over the steps → one sigmoid."""
 
     cell: Literal["simple", "gru", "lstm", "mingru"]
     """``mingru`` has gates that know the word alone: it is trained without walking the sequence, and scores
@@ -79,12 +92,37 @@ class NetworkSettings(_Settings):
     """Per direction."""
     bidirectional: bool = False
     """A second cell reads the review from its end; what both found is put side by side."""
-    pooling: Literal["last", "mean", "max"] = "last"
-    """What of the states goes on: the last one, or their mean or largest value over all
-    ``max_length`` steps, those over padding included."""
+    layers: Annotated[int, Field(ge=1, le=8)] = 1
+    """Cells one above the other; each reads the states of the one below. More than one needs ``masked``."""
+    pooling: Annotated[list[Pooling], Field(min_length=1)] = ["last"]
+    """What of the states goes on, one kind or several side by side: the last one, or their mean or largest
+    value over all ``max_length`` steps, those over padding included; or a mean that is weighted by what the
+    network takes for important (``attention``, which needs ``masked``)."""
     masked: bool = False
     """Padding is nothing: cells begin at 0 with the first word, and the pooling is over words only, where
     the largest value counts from 0 on."""
+    ngrams: NgramSettings | None = None
+    """Runs of words beside the recurrence."""
+
+    @field_validator("pooling", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, given: object) -> object:
+        return [given] if isinstance(given, str) else given
+
+    @model_validator(mode="after")
+    def _check_shape(self) -> NetworkSettings:
+        if len(set(self.pooling)) < len(self.pooling):
+            msg = f"network.pooling names a kind twice: {', '.join(self.pooling)}"
+            raise ValueError(msg)
+        if not self.masked and (self.layers > 1 or "attention" in self.pooling):
+            msg = "network.layers above 1 and the pooling 'attention' need network.masked = true"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """Ways in which a review is read."""
+        return ("forward", "backward") if self.bidirectional else ("forward",)
 
 
 class TrainingSettings(_Settings):
@@ -102,7 +140,17 @@ class TrainingSettings(_Settings):
     order_seed: Annotated[int, Field(ge=0, lt=2**32)] = 113
     """The default is Keras's."""
     seed: Annotated[int, Field(ge=0, lt=2**32)]
-    """Start weights and the order of batches."""
+    """Start weights, the order of batches, and what is left out of them."""
+    schedule: Literal["constant", "triangular"] = "constant"
+    """``triangular``: the learning rate rises from nothing over the first tenth of all batches, and falls
+    back over the others (Howard and Ruder, *Universal language model fine-tuning*, 2018)."""
+    word_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the words that the network is told it does not know, anew each time."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the last layer's features that are left out, anew each time."""
+    averaging: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """What counts are moving averages of the weights, which keep this share of themselves at each batch
+    (Polyak and Juditsky 1992); 0 takes the weights themselves."""
     keep: Literal["last", "best"] = "last"
     """Weights of the last epoch, or of the one with the least validation loss."""
     calibrate: bool = False
@@ -256,11 +304,13 @@ def _describe(place: tuple[int | str, ...], message: str, kind: str, found: obje
     return f"{where} is {found!r}: {message[0].lower()}{message[1:]}"
 
 
-def _all_settings() -> list[str]:
-    names = list(Recipe.model_fields)
-    for field in Recipe.model_fields.values():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            names += field.annotation.model_fields
+def _all_settings(model: type[BaseModel] | None = None) -> list[str]:
+    names = []
+    for name, field in (model or Recipe).model_fields.items():
+        names.append(name)
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                names += _all_settings(kind)
     return names
 
 

@@ -93,13 +93,13 @@ def test_a_stored_row_that_is_not_the_trained_one_is_named(levels: int) -> None:
     trained = np.random.default_rng(1).normal(size=(50, 8)).astype(np.float32)
     step = abs(trained).max(axis=1, keepdims=True) / levels
     stored = (np.rint(trained / step) * step).astype(np.float32)
-    assert judge_stored_rows(trained, stored, levels).passed
+    assert judge_stored_rows("embedding", trained, stored, levels).passed
     stored[40] = -stored[40]
-    gate = judge_stored_rows(trained, stored, levels)
+    gate = judge_stored_rows("embedding", trained, stored, levels)
     assert not gate.passed
-    assert "1 of 50 rows are not the trained ones; first that of id 40" in gate.message
+    assert "1 of 50 rows are not the trained ones; first number 40" in gate.message
     stored[40, 3] = np.nan
-    assert not judge_stored_rows(trained, stored, levels).passed
+    assert not judge_stored_rows("embedding", trained, stored, levels).passed
 
 
 @pytest.mark.parametrize("rows", [1, 7])

@@ -10,17 +10,16 @@ import onnx
 from numpy.typing import NDArray
 
 from pipeline.errors import BundleError
-from pipeline.graphs.quantized import expanded_embedding
+from pipeline.graphs.quantized import expanded_weights
 
 OPSET = 17
 """Read by ONNX Runtime from 1.12 (2022) on."""
 STANDARD_DOMAINS = ("", "ai.onnx")
 ALLOWED_OPERATORS = frozenset(
     """
-    Add And BitShift Cast Concat Constant ConstantOfShape Div Equal Expand Gather Gemm Greater Identity If
+    Add And BitShift Cast Concat Constant ConstantOfShape Div Equal Exp Expand Gather Gemm Greater Identity If
     LSTM Less Loop MatMul Max Min Mod Mul Neg Not Pad ReduceMax ReduceMean ReduceSum Reshape ReverseSequence
-    Scan Shape
-    Sigmoid Slice Split Sqrt Squeeze Sub Sum Tanh Tile Transpose Unsqueeze Where
+    Scan Shape Sigmoid Slice Split Sqrt Squeeze Sub Sum Tanh Tile Transpose Unsqueeze Where
     """.split()
 )
 """Operators of the standard domain that recurrent networks need; none reads a file or draws a number."""
@@ -63,9 +62,8 @@ def check_graph(model: onnx.ModelProto) -> dict[str, int]:
 
 
 def float_weights(model: onnx.ModelProto) -> list[NDArray[np.float32]]:
-    """Give every float32 weight of a graph and its subgraphs, a quantized embedding as it is expanded."""
-    embedding = expanded_embedding(model)
-    return ([] if embedding is None else [embedding]) + [
+    """Give every float32 weight of a graph and its subgraphs, quantized ones as they are expanded."""
+    return [*expanded_weights(model).values()] + [
         onnx.numpy_helper.to_array(tensor)
         for graph in graphs_of(model.graph)
         for tensor in graph.initializer

@@ -12,6 +12,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +22,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from pipeline.networks.fused import make_walk, score_packed
+from pipeline.networks.noise import Noise
 from pipeline.networks.optimizers import Optimizer
 from pipeline.networks.packing import PackedBatch, pack_batch
 from pipeline.networks.recurrent import build_network
@@ -29,6 +31,8 @@ from pipeline.runtime.durable import write_durably
 
 _log = logging.getLogger("resenha")
 _MIDDLE = 0.5
+_RISE = 0.1
+"""Share of all batches over which a triangular schedule rises."""
 
 Arrays = tuple[NDArray[np.int32], NDArray[np.int32]]
 """Padded token ids, shape ``(reviews, max_length)``, and labels, shape ``(reviews,)``."""
@@ -123,22 +127,30 @@ class Fitting:
         self._network, self._training, self._model = network, training, model
         self._best: Weights = []
         """Those after the epoch with the least validation loss, if they are to be kept."""
-        weights = [each.value for each in model.trainable_variables]
-        optimizer = self._optimizer = Optimizer(training.optimizer, training.learning_rate, weights)
-        walk = make_walk(network.cell)
+        self._weights = [each.value for each in model.trainable_variables]
+        self._averages = [tf.Variable(each) for each in self._weights] if training.averaging else []
+        """What counts in place of the weights, if they are averaged."""
+        self._optimizer = Optimizer(training.optimizer, self._weights)
+        self._walk = make_walk(network.cell)
+        self._learn = tf.function(self._learn_from_batch)
+        self._judge = tf.function(partial(self._score, self._averages or self._weights))
 
-        def judge(batch: PackedBatch, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            scores = score_packed(network, walk, weights, batch)
-            return scores, keras.losses.binary_crossentropy(labels[:, None], scores[:, None])
+    def _score(
+        self, weights: list[tf.Variable], batch: PackedBatch, labels: tf.Tensor, kept: tf.Tensor | float = 1.0
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        scores = score_packed(self._network, self._walk, weights, batch, kept)
+        return scores, keras.losses.binary_crossentropy(labels[:, None], scores[:, None])
 
-        def learn(batch: PackedBatch, labels: tf.Tensor, shares: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            with tf.GradientTape() as tape:
-                scores, losses = judge(batch, labels)
-                loss = tf.reduce_sum(losses * shares)
-            optimizer.apply(tape.gradient(loss, weights))
-            return scores, losses
-
-        self._learn, self._judge = tf.function(learn), tf.function(judge)
+    def _learn_from_batch(
+        self, batch: PackedBatch, labels: tf.Tensor, shares: tf.Tensor, kept: tf.Tensor, rate: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        with tf.GradientTape() as tape:
+            scores, losses = self._score(self._weights, batch, labels, kept)
+            loss = tf.reduce_sum(losses * shares)
+        self._optimizer.apply(tape.gradient(loss, self._weights), rate)
+        for average, weight in zip(self._averages, self._weights, strict=False):
+            average.assign_sub((1 - self._training.averaging) * (average - weight))
+        return scores, losses
 
     @property
     def epochs(self) -> int:
@@ -162,9 +174,12 @@ class Fitting:
         started = time.perf_counter()
         learnt, judged = _Totals(), _Totals()
         order = np.random.default_rng((self._training.seed, self.epochs)).permutation(len(train[1]))
-        for batch, labels, many in self._batches(train, order):
+        noise = Noise(self._training, self.epochs)
+        features = self._weights[-2].shape[0]
+        for number, (batch, labels, many) in enumerate(self._batches(train, order, noise.forget_words)):
             shares = np.where(np.arange(len(labels)) < many, 1 / many, 0).astype(np.float32)
-            scores, losses = self._learn(batch, labels, shares)
+            kept = noise.keep_features(len(labels), features)
+            scores, losses = self._learn(batch, labels, shares, kept, self._rate(number, len(order)))
             after_batch(learnt.add(scores, losses, labels, many))
             if not math.isfinite(learnt.loss):
                 break
@@ -182,14 +197,26 @@ class Fitting:
         }
         least = min(filter(math.isfinite, self.history.get("val_loss", [])), default=math.inf)
         if self._training.keep == "best" and judged.loss < least:
-            self._best = self._model.get_weights()
+            self._best = self._counting_weights()
         for name, value in figures.items():
             self.history.setdefault(name, []).append(value)
         self.seconds.append(time.perf_counter() - started)
         return figures
 
+    def _rate(self, batch: int, rows: int) -> NDArray[np.float32]:
+        """Give the learning rate of an epoch's batch, which are counted from 0."""
+        training, share = self._training, 1.0
+        if training.schedule == "triangular":
+            of_epoch = -(-rows // training.batch_size)
+            done = (self.epochs * of_epoch + batch + 0.5) / (training.epochs * of_epoch)
+            share = min(done / _RISE, (1 - done) / (1 - _RISE))
+        return np.array(training.learning_rate * share, np.float32)
+
     def _batches(
-        self, arrays: Arrays, order: NDArray[np.int64]
+        self,
+        arrays: Arrays,
+        order: NDArray[np.int64],
+        change: Callable[[NDArray[np.int32]], NDArray[np.int32]] = lambda ids: ids,
     ) -> Iterator[tuple[PackedBatch, NDArray[np.float32], int]]:
         ids, labels = arrays
         size = self._training.batch_size
@@ -197,13 +224,15 @@ class Fitting:
             chosen = order[start : start + size]
             filled = np.zeros(size, np.float32)
             filled[: len(chosen)] = labels[chosen]
-            yield pack_batch(ids[chosen], self._network, size), filled, len(chosen)
+            yield pack_batch(change(ids[chosen]), self._network, size), filled, len(chosen)
 
     def finish(self) -> keras.Model:
         """Give the network with the weights that the settings want kept."""
-        if self._best:
-            self._model.set_weights(self._best)
+        self._model.set_weights(self._best or self._counting_weights())
         return self._model
+
+    def _counting_weights(self) -> Weights:
+        return [each.numpy() for each in self._averages or self._weights]
 
     def save(self, path: Path) -> None:
         """Keep all that the next epoch depends on; ``path`` holds it whole, or what it held before."""
@@ -211,6 +240,7 @@ class Fitting:
         groups = {
             "weights": self._model.get_weights(),
             "optimizer": self._optimizer.read(),
+            "averages": [each.numpy() for each in self._averages],
             "best": self._best,
         }
         arrays = {f"{name}/{n:03d}": each for name, group in groups.items() for n, each in enumerate(group)}
@@ -234,10 +264,12 @@ class Fitting:
             return
         groups = {
             group: [found[name] for name in found if name.startswith(f"{group}/")]
-            for group in ("weights", "optimizer", "best")
+            for group in ("weights", "optimizer", "averages", "best")
         }
         self._model.set_weights(groups["weights"])
         self._optimizer.write(groups["optimizer"])
+        for average, value in zip(self._averages, groups["averages"], strict=True):
+            average.assign(value)
         self._best = groups["best"]
         self.history, self.seconds = told["history"], told["seconds"]
         _log.info("training goes on after epoch %d of %d", self.epochs, self._training.epochs)

@@ -8,13 +8,15 @@ out, so does the walk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import tensorflow as tf
 
+from pipeline.network_shape import ATTENTION_LIMIT, EMBEDDING, NGRAMS, OF_CELL, weight_names
 from pipeline.networks.cells import CELLS, Cell, Tensors
+from pipeline.networks.layers import weigh_ngrams
 from pipeline.networks.linear import walk_mingru
 from pipeline.networks.packing import Half, PackedBatch
 from pipeline.recipe import NetworkSettings
@@ -121,7 +123,11 @@ def _backward(cell: Cell, words: tf.Tensor, *others: Any) -> Tensors:
 
 
 def score_packed(
-    network: NetworkSettings, walk: Walk, weights: Sequence[tf.Tensor], batch: PackedBatch
+    network: NetworkSettings,
+    walk: Walk,
+    weights: Sequence[tf.Tensor],
+    batch: PackedBatch,
+    shares: tf.Tensor | float = 1.0,
 ) -> tf.Tensor:
     """Score a batch.
 
@@ -130,32 +136,62 @@ def score_packed(
         walk: That of its cell.
         weights: In the order of ``keras.Model.get_weights``.
         batch: Tensors in place of its arrays.
+        shares: Of each row's features what the last layer gets of them, ``(batch, features)`` or one number.
 
     Returns:
         Probabilities of the positive label, float32 ``(batch,)``.
     """
-    embedding, *recurrent, kernel, bias = weights
-    found = tf.concat([_read(network, walk, embedding, recurrent, half) for half in batch.halves], axis=0)
+    named = dict(zip(weight_names(network), weights, strict=True))
+    kernel, bias = named["dense_kernel"], named["dense_bias"]
+    found = tf.concat([_read(network, walk, named, half) for half in batch.halves], axis=0)
     features = tf.gather(tf.reshape(tf.transpose(found, (0, 2, 1)), (-1, kernel.shape[0])), batch.places)
-    return tf.sigmoid(tf.matmul(features, kernel) + bias)[:, 0]
+    return tf.sigmoid(tf.matmul(features * shares, kernel) + bias)[:, 0]
 
 
-def _read(
-    network: NetworkSettings, walk: Walk, embedding: tf.Tensor, recurrent: Sequence[tf.Tensor], half: Half
-) -> tf.Tensor:
-    """Walk each way, and pool; gives ``(groups, features, rows)``."""
+def _read(network: NetworkSettings, walk: Walk, weights: Mapping[str, tf.Tensor], half: Half) -> tf.Tensor:
+    """Walk each way, layer by layer, and pool; gives ``(groups, features, rows)``."""
     # A word's gradients have to stay apart for each place that it stands in: Keras's optimizers square them
     # one by one, not their sum. So no table of words times kernel here, and one look-up for both ways.
-    words = tf.gather(embedding, half.tokens)
+    words = tf.gather(weights[EMBEDDING], half.tokens)
     is_word = half.tokens[:, None, :] > 0 if network.masked else tf.ones((1, 1, 1), tf.bool)
     is_word = tf.broadcast_to(is_word, (words.shape[0], 1, words.shape[1]))
+    states = _walk_ways(network, walk, weights, 1, words, is_word, half)
+    for layer in range(2, network.layers + 1):
+        words = _side_by_side(states, half)
+        states = _walk_ways(network, walk, weights, layer, words, is_word, half)
+    features = [
+        _POOLINGS[kind](network, half, each, number, weights)
+        for kind in network.pooling
+        for number, each in enumerate(states)
+    ]
+    if network.ngrams:
+        found = weigh_ngrams(weights[NGRAMS], half.tokens, half.goes_on, network.ngrams.longest)
+        features.append(_sum_groups(found, half)[:, None, :])
+    return tf.concat(features, axis=1)
+
+
+def _walk_ways(
+    network: NetworkSettings,
+    walk: Walk,
+    weights: Mapping[str, tf.Tensor],
+    layer: int,
+    words: tf.Tensor,
+    is_word: tf.Tensor,
+    half: Half,
+) -> list[tf.Tensor]:
+    """Give the states of each direction, ``(steps, units, rows)``, in the order in which it reads."""
     ways = [words, _turn_round(words, half.turned_round)] if network.bidirectional else [words]
-    many = len(recurrent) // len(ways)
-    pooled = []
-    for number, way in enumerate(ways):
-        weights = tuple(recurrent[number * many : (number + 1) * many])
-        pooled.append(_pool(network, walk(way, weights, is_word, half.goes_on), half))
-    return tf.concat(pooled, axis=1)
+    parts = [
+        tuple(weights[f"{direction}_{layer}_{part}"] for part in OF_CELL[network.cell])
+        for direction in network.directions
+    ]
+    return [walk(way, each, is_word, half.goes_on) for way, each in zip(ways, parts, strict=True)]
+
+
+def _side_by_side(states: Sequence[tf.Tensor], half: Half) -> tf.Tensor:
+    """Give what the next layer reads, ``(steps, rows, size)``: each state where its word stands."""
+    forward, *backward = (tf.transpose(each, (0, 2, 1)) for each in states)
+    return tf.concat([forward, *(_turn_round(each, half.turned_round) for each in backward)], axis=2)
 
 
 def _turn_round(words: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
@@ -171,12 +207,40 @@ def _turn_round(words: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
     return turn(words)
 
 
-def _pool(network: NetworkSettings, states: tf.Tensor, half: Half) -> tf.Tensor:
-    """Give ``(groups, units, rows)``."""
+def _sum_groups(values: tf.Tensor, half: Half) -> tf.Tensor:
     groups = half.ends.shape[0]
-    if network.pooling == "last":
-        return tf.gather(states, half.ends)
-    if network.pooling == "mean":
-        return tf.math.unsorted_segment_sum(states, half.groups, groups + 1)[:groups] / half.words
+    return tf.math.unsorted_segment_sum(values, half.groups, groups + 1)[:groups]
+
+
+def _last(_network: NetworkSettings, half: Half, states: tf.Tensor, *_rest: object) -> tf.Tensor:
+    return tf.gather(states, half.ends)
+
+
+def _mean(_network: NetworkSettings, half: Half, states: tf.Tensor, *_rest: object) -> tf.Tensor:
+    return _sum_groups(states, half) / half.words
+
+
+def _max(network: NetworkSettings, half: Half, states: tf.Tensor, *_rest: object) -> tf.Tensor:
+    groups = half.ends.shape[0]
     largest = tf.math.unsorted_segment_max(states, half.groups, groups + 1)[:groups]
     return tf.maximum(largest, 0.0) if network.masked else largest
+
+
+def _attention(
+    _network: NetworkSettings, half: Half, states: tf.Tensor, number: int, weights: Mapping[str, tf.Tensor]
+) -> tf.Tensor:
+    sums = tf.reduce_sum(states * weights["attention"][number][:, None], axis=1, keepdims=True)
+    shares = tf.exp(ATTENTION_LIMIT * tf.tanh(sums))
+    # Where a direction has read nothing but padding yet, its states count nothing.
+    shares *= tf.cast(half.tokens[:, None, :] > 0, tf.float32)
+    whole = _sum_groups(shares, half)
+    return _sum_groups(shares * states, half) / tf.where(whole > 0, whole, 1.0)
+
+
+_POOLINGS: dict[str, Callable[..., tf.Tensor]] = {
+    "last": _last,
+    "mean": _mean,
+    "max": _max,
+    "attention": _attention,
+}
+"""Each gives ``(groups, units, rows)`` of the states of one direction, whose number is given."""

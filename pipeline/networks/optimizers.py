@@ -18,12 +18,11 @@ _EPSILON = 1e-7
 
 
 class Optimizer:
-    """RMSprop or Adam for a network whose first weight is the embedding."""
+    """RMSprop or Adam."""
 
-    def __init__(self, name: str, learning_rate: float, weights: Sequence[tf.Variable]) -> None:
+    def __init__(self, name: str, weights: Sequence[tf.Variable]) -> None:
         """Start from nothing learnt: all moments are 0."""
         self._weights = list(weights)
-        self._rate = learning_rate
         self._is_adam = name == "adam"
         self._steps = tf.Variable(0.0)
         self._second = [tf.Variable(tf.zeros_like(weight)) for weight in weights]
@@ -40,28 +39,32 @@ class Optimizer:
         for variable, value in zip(self._variables, values, strict=True):
             variable.assign(value)
 
-    def apply(self, gradients: Sequence[tf.Tensor | tf.IndexedSlices]) -> None:
-        """Take a step; the first gradient is of words, place by place."""
-        words, *others = gradients
-        self._apply_compiled(words.values, words.indices, others)
+    def apply(self, gradients: Sequence[tf.Tensor | tf.IndexedSlices], rate: tf.Tensor) -> None:
+        """Take a step; some gradients are of a table's rows, place by place."""
+        parts = [
+            (each.values, each.indices) if isinstance(each, tf.IndexedSlices) else (each,)
+            for each in gradients
+        ]
+        self._apply_compiled(parts, rate)
 
-    def _apply(self, values: tf.Tensor, words: tf.Tensor, others: Sequence[tf.Tensor]) -> None:
-        both = tf.concat([values, values * values], axis=1)
-        summed = tf.math.unsorted_segment_sum(both, words, self._weights[0].shape[0])
-        gradient, square = tf.split(summed, 2, axis=1)
+    def _apply(self, gradients: Sequence[tuple[tf.Tensor, ...]], rate: tf.Tensor) -> None:
         self._steps.assign_add(1.0)
-        self._update(0, gradient, square)
-        for number, other in enumerate(others, start=1):
-            self._update(number, other, other * other)
+        for number, (values, *rows) in enumerate(gradients):
+            gradient, square = values, values * values
+            if rows:
+                both = tf.stack([values, square], axis=1)
+                both = tf.math.unsorted_segment_sum(both, rows[0], self._weights[number].shape[0])
+                gradient, square = tf.unstack(both, axis=1)
+            self._update(number, gradient, square, rate)
 
-    def _update(self, number: int, gradient: tf.Tensor, square: tf.Tensor) -> None:
+    def _update(self, number: int, gradient: tf.Tensor, square: tf.Tensor, rate: tf.Tensor) -> None:
         weight, second = self._weights[number], self._second[number]
         if not self._is_adam:
             second.assign(0.9 * second + 0.1 * square)
-            weight.assign_sub(self._rate * gradient / tf.sqrt(second + _EPSILON))
+            weight.assign_sub(rate * gradient / tf.sqrt(second + _EPSILON))
             return
         first = self._first[number]
         first.assign_add(0.1 * (gradient - first))
         second.assign_add(0.001 * (square - second))
-        rate = self._rate * tf.sqrt(1 - 0.999**self._steps) / (1 - 0.9**self._steps)
+        rate *= tf.sqrt(1 - 0.999**self._steps) / (1 - 0.9**self._steps)
         weight.assign_sub(rate * first / (tf.sqrt(second) + _EPSILON))

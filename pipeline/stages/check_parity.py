@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from pipeline.corpora.splits import load_reviews, load_split, load_words
 from pipeline.gates import Gate, require
 from pipeline.graphs.checks import float_weights
-from pipeline.graphs.quantized import LEVELS, expanded_embedding
+from pipeline.graphs.quantized import LEVELS, expanded_weights, in_rows, storage_of
+from pipeline.network_shape import weight_names
 from pipeline.networks.keras_text import keras_padded_ids
-from pipeline.networks.recurrent import load_network, predict_scores, replace_embedding
+from pipeline.networks.recurrent import load_network, predict_scores, replace_weights
 from pipeline.parity import (
     Floats,
     judge_company,
@@ -146,13 +147,19 @@ def _judge(
         return {}, gates
     found = scorer.score_batch(encoded).astype(np.float64)
     of_quantization: list[Gate] = []
-    if (embedding := expanded_embedding(model)) is not None:
-        trained = network.get_weights()[0]
+    if stored := expanded_weights(model):
+        trained = dict(zip(weight_names(recipe.network), network.get_weights(), strict=True))
         of_quantization = [
-            judge_stored_rows(trained, embedding, LEVELS[recipe.export.weights]),
+            *(
+                judge_stored_rows(
+                    name, in_rows(name, trained[name]), rows, LEVELS[storage_of(name, recipe.export.weights)]
+                )
+                for name, rows in stored.items()
+            ),
             *judge_quantization(scores[:tests], found[:tests], rows.labels, scorer.threshold, recipe.gates),
         ]
-        network = replace_embedding(recipe.text, recipe.network, network, embedding)
+        others = {name: rows.reshape(trained[name].shape) for name, rows in stored.items()}
+        network = replace_weights(recipe.text, recipe.network, network, others)
         scores = predict_scores(network, rows.ids).astype(np.float64)
     of_padding = predict_scores(network, np.zeros((1, rule.max_length), np.int32))
     parity, of_scores = judge_scores(rows.names, scores, found, scorer.threshold, recipe.gates)

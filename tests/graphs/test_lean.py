@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from pipeline.graphs.checks import check_graph, float_weights
 from pipeline.graphs.lean import export_lean
-from pipeline.graphs.quantized import expanded_embedding, store_embedding
+from pipeline.graphs.quantized import expanded_weights, store_weights
+from pipeline.network_shape import weight_names
 from pipeline.networks.recurrent import build_network, predict_scores
 from pipeline.recipe import NetworkSettings, Storage, TextSettings
 from pipeline.runtime.scorer import open_session
@@ -19,31 +20,40 @@ from tests.runtime.altered_models import refusals_beside
 
 LENGTH, WORDS = 24, 50
 TEXT = TextSettings(num_words=WORDS, max_length=LENGTH)
+NGRAMS = {"longest": 3, "buckets": 128}
+POOLINGS = ["last", "attention", "mean", "max"]
+LARGER: dict[str, dict[str, Any]] = {
+    "attention": {"pooling": ["attention"]},
+    "two layers": {"layers": 2},
+    "everything": {"layers": 3, "bidirectional": True, "pooling": POOLINGS, "ngrams": NGRAMS},
+}
 SHAPES = [
+    *(
+        pytest.param(
+            {"cell": cell, "bidirectional": both, "pooling": [pooling], "masked": masked},
+            id="-".join(filter(None, (cell, "both ways" * both, pooling, "masked" * masked))),
+        )
+        for cell, both, pooling, masked in itertools.product(
+            ("simple", "gru", "lstm", "mingru"), (False, True), ("last", "mean", "max"), (False, True)
+        )
+    ),
+    *(
+        pytest.param({"cell": cell, "masked": True, **settings}, id=f"{cell}-{name}")
+        for cell, (name, settings) in itertools.product(
+            ("simple", "gru", "lstm", "mingru"),
+            LARGER.items(),
+        )
+    ),
     pytest.param(
-        *shape, id="-".join(filter(None, (shape[0], "both ways" * shape[1], shape[2], "masked" * shape[3])))
-    )
-    for shape in itertools.product(
-        ("simple", "gru", "lstm", "mingru"), (False, True), ("last", "mean", "max"), (False, True)
-    )
+        {"cell": "gru", "pooling": ["max", "mean"], "ngrams": NGRAMS}, id="gru-n-grams over padding"
+    ),
 ]
 STORAGES: tuple[Storage, ...] = ("float32", "int8", "int4")
 
 
-def make_network(
-    cell: str, bidirectional: bool, pooling: str, masked: bool = False
-) -> tuple[NetworkSettings, list[Any]]:
+def make_network(cell: str, **settings: Any) -> tuple[NetworkSettings, list[Any]]:
     """Settings and weights far from any symmetry, so that a gate in another's place shows."""
-    network = NetworkSettings.model_validate(
-        {
-            "cell": cell,
-            "embedding_size": 6,
-            "units": 5,
-            "bidirectional": bidirectional,
-            "pooling": pooling,
-            "masked": masked,
-        }
-    )
+    network = NetworkSettings.model_validate({"cell": cell, "embedding_size": 6, "units": 5, **settings})
     source = np.random.default_rng(3)
     shapes = [weight.shape for weight in build_network(TEXT, network).get_weights()]
     return network, [source.normal(0, 0.5, shape).astype(np.float32) for shape in shapes]
@@ -68,17 +78,19 @@ def run(graph: onnx.ModelProto, ids: NDArray[np.int32]) -> Any:
 
 
 @pytest.mark.parametrize("storage", STORAGES)
-@pytest.mark.parametrize(("cell", "bidirectional", "pooling", "masked"), SHAPES)
+@pytest.mark.parametrize("shape", SHAPES)
 def test_the_graph_scores_as_keras_does_with_the_weights_it_stores(
-    cell: str, bidirectional: bool, pooling: str, masked: bool, storage: Storage
+    shape: dict[str, Any], storage: Storage
 ) -> None:
-    network, weights = make_network(cell, bidirectional, pooling, masked)
+    network, weights = make_network(**shape)
     graph = export_lean(weights, network, LENGTH, storage)
     check_graph(graph)
-    stored = expanded_embedding(graph)
-    assert (stored is None) == (storage == "float32")
+    stored = expanded_weights(graph)
+    assert bool(stored) == (storage != "float32")
     ids = rows_of_every_length()
-    expected = keras_scores(network, weights if stored is None else [stored, *weights[1:]], ids)
+    trained = dict(zip(weight_names(network), weights, strict=True))
+    as_stored = {name: stored.get(name, each).reshape(each.shape) for name, each in trained.items()}
+    expected = keras_scores(network, list(as_stored.values()), ids)
     assert np.ptp(expected) > 0.02
     session = open_session(graph.SerializeToString())
     for size in (1, 2, 7, LENGTH + 1):
@@ -90,11 +102,11 @@ def test_the_graph_scores_as_keras_does_with_the_weights_it_stores(
             assert found == pytest.approx(expected[start : start + size], abs=1e-6)
 
 
-@pytest.mark.parametrize(("cell", "bidirectional", "pooling", "masked"), SHAPES)
+@pytest.mark.parametrize("shape", SHAPES)
 def test_a_row_has_the_same_score_in_any_company(
-    cell: str, bidirectional: bool, pooling: str, masked: bool
+    shape: dict[str, Any],
 ) -> None:
-    network, weights = make_network(cell, bidirectional, pooling, masked)
+    network, weights = make_network(**shape)
     session = open_session(export_lean(weights, network, LENGTH, "float32").SerializeToString())
     ids = rows_of_every_length()[1:]
     together = session.run(["score"], {"token_ids": ids})[0]
@@ -108,7 +120,7 @@ def test_a_row_has_the_same_score_in_any_company(
 
 @pytest.mark.parametrize("cell", ["simple", "gru", "lstm", "mingru"])
 def test_ids_beyond_the_length_are_cut_on_the_left_as_padding_does(cell: str) -> None:
-    network, weights = make_network(cell, bidirectional=True, pooling="mean")
+    network, weights = make_network(cell, bidirectional=True, pooling=["mean"])
     graph = export_lean(weights, network, LENGTH, "float32")
     ids = rows_of_every_length()
     longer = np.hstack([np.full((len(ids), 9), 7, np.int32), ids])
@@ -116,17 +128,14 @@ def test_ids_beyond_the_length_are_cut_on_the_left_as_padding_does(cell: str) ->
 
 
 @pytest.mark.parametrize("storage", STORAGES)
-@pytest.mark.parametrize(("cell", "bidirectional", "pooling", "masked"), SHAPES)
+@pytest.mark.parametrize("shape", SHAPES)
 def test_the_graph_can_be_loaded_with_its_own_vocabulary_only(
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
-    cell: str,
-    bidirectional: bool,
-    pooling: str,
-    masked: bool,
+    shape: dict[str, Any],
     storage: Storage,
 ) -> None:
-    network, weights = make_network(cell, bidirectional, pooling, masked)
+    network, weights = make_network(**shape)
     graph = export_lean(weights, network, LENGTH, storage)
     fewer, own, more = refusals_beside(graph, WORDS, LENGTH, tmp_path)
     assert f"the graph scores the token id {WORDS - 1}" in fewer
@@ -136,7 +145,7 @@ def test_the_graph_can_be_loaded_with_its_own_vocabulary_only(
 
 
 def test_every_trained_value_stands_in_the_graph() -> None:
-    network, weights = make_network("gru", bidirectional=True, pooling="max")
+    network, weights = make_network("gru", bidirectional=True, pooling=["max"])
     held = np.concatenate(
         [weight.ravel() for weight in float_weights(export_lean(weights, network, LENGTH, "float32"))]
     )
@@ -155,13 +164,26 @@ def test_every_trained_value_stands_in_the_graph() -> None:
 def test_a_step_is_one_look_up_and_no_more_products_than_it_needs(
     cell: str, operators: dict[str, int]
 ) -> None:
-    network, weights = make_network(cell, bidirectional=False, pooling="last")
+    network, weights = make_network(cell, bidirectional=False, pooling=["last"])
     counts = check_graph(export_lean(weights, network, LENGTH, "float32"))
     assert {name: counts[name] for name in operators} == operators
 
 
+def test_ngrams_weights_are_stored_as_int8_at_least() -> None:
+    network, weights = make_network("simple", ngrams={"longest": 2, "buckets": 640})
+    sizes = {s: len(export_lean(weights, network, LENGTH, s).SerializeToString()) for s in STORAGES}
+    held = {tensor.name for tensor in export_lean(weights, network, LENGTH, "int4").graph.initializer}
+    assert {"embedding_int4", "ngrams_int8"} <= held
+    assert sizes["int8"] < sizes["float32"] - 2 * 640
+
+
+def test_the_graph_holds_nothing_that_nothing_asks_for() -> None:
+    network, weights = make_network("gru", masked=True)
+    assert "ReduceSum" not in check_graph(export_lean(weights, network, LENGTH, "float32"))
+
+
 def test_equal_weights_give_equal_bytes() -> None:
-    network, weights = make_network("lstm", bidirectional=True, pooling="mean")
+    network, weights = make_network("lstm", bidirectional=True, pooling=["mean"])
     first, second = (
         export_lean(weights, network, LENGTH, "int8").SerializeToString(deterministic=True) for _ in range(2)
     )
@@ -172,12 +194,10 @@ def test_equal_weights_give_equal_bytes() -> None:
 
 
 def expand(embedding: NDArray[np.float32], storage: Storage) -> NDArray[np.float32]:
-    constants = store_embedding(embedding, storage)
+    constants = store_weights({"embedding": embedding}, storage)
     tensors = [onnx.numpy_helper.from_array(array, name) for name, array in constants.items()]
     graph = onnx.helper.make_graph([], "embedding", [], [], tensors)
-    expanded = expanded_embedding(onnx.helper.make_model(graph))
-    assert expanded is not None
-    return expanded
+    return expanded_weights(onnx.helper.make_model(graph))["embedding"]
 
 
 @pytest.mark.parametrize(("storage", "levels"), [("int8", 127), ("int4", 7)])
@@ -205,7 +225,10 @@ def test_a_row_too_small_for_a_scale_is_nothing(embedding: Any, storage: Storage
 
 def test_small_weights_take_a_quarter_and_an_eighth_of_the_room() -> None:
     embedding = np.ones((1000, 32), np.float32)
-    sizes = {s: sum(array.nbytes for array in store_embedding(embedding, s).values()) for s in STORAGES}
+    sizes = {
+        s: sum(array.nbytes for array in store_weights({"embedding": embedding}, s).values())
+        for s in STORAGES
+    }
     scales = 2 * len(embedding)
     assert sizes["int8"] == pytest.approx(embedding.nbytes / 4 + scales, abs=16)
     assert sizes["int4"] == pytest.approx(embedding.nbytes / 8 + scales, abs=16)

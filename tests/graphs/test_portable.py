@@ -28,12 +28,20 @@ IDS = np.array(
 )
 
 
-def build(cell: str, *, masked: bool = False) -> Any:
+LARGER = {
+    "layers": 2,
+    "bidirectional": True,
+    "pooling": ["last", "attention", "mean", "max"],
+    "ngrams": {"longest": 3, "buckets": 64},
+}
+
+
+def build(cell: str, *, masked: bool = False, **settings: Any) -> Any:
     import keras
 
     keras.utils.set_random_seed(5)
     network = NetworkSettings.model_validate(
-        {"cell": cell, "embedding_size": 3, "units": 5, "masked": masked}
+        {"cell": cell, "embedding_size": 3, "units": 5, "masked": masked, **settings}
     )
     model = build_network(TEXT, network)
     model.set_weights(
@@ -42,10 +50,19 @@ def build(cell: str, *, masked: bool = False) -> Any:
     return model
 
 
-@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param({}, id="over padding"),
+        pytest.param({"masked": True}, id="masked"),
+        pytest.param({"masked": True, **LARGER}, id="larger"),
+    ],
+)
 @pytest.mark.parametrize("cell", CELLS)
-def test_the_graph_scores_as_keras_does_however_much_padding_is_left_out(cell: str, masked: bool) -> None:
-    model = build(cell, masked=masked)
+def test_the_graph_scores_as_keras_does_however_much_padding_is_left_out(
+    cell: str, settings: dict[str, Any]
+) -> None:
+    model = build(cell, **settings)
     session = open_session(export_portable(model, LENGTH).SerializeToString())
     expected = predict_scores(model, IDS)
     assert session.run(["score"], {"token_ids": IDS})[0] == pytest.approx(expected, abs=1e-6)

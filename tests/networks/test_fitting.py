@@ -8,10 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
-from pipeline.networks.fitting import History, fit_network
+from pipeline.networks.fitting import Fitting, History, _own_seeds, fit_network
+from pipeline.networks.noise import Noise
+from pipeline.networks.recurrent import build_network
 from pipeline.recipe import parse_recipe
 from tests.conftest import TINY_RECIPE
 
@@ -102,12 +105,16 @@ def test_the_processs_generator_is_as_before(tmp_path: Path) -> None:
     assert random.randint is drawn
 
 
+NOISE: dict[str, Any] = {"dropout": 0.3, "word_dropout": 0.2, "averaging": 0.6, "schedule": "triangular"}
+
+
 @pytest.mark.parametrize("optimizer", ["rmsprop", "adam"])
 @pytest.mark.parametrize("keep", ["last", "best"])
+@pytest.mark.parametrize("others", [{}, NOISE], ids=["plain", "noise"])
 def test_one_that_was_ended_goes_on_and_ends_where_it_would_have(
-    tmp_path: Path, optimizer: str, keep: str
+    tmp_path: Path, optimizer: str, keep: str, others: dict[str, Any]
 ) -> None:
-    settings: dict[str, Any] = {"optimizer": optimizer, "keep": keep}
+    settings = {"optimizer": optimizer, "keep": keep, **others}
     whole, history = fit(tmp_path / "whole", **settings)
     assert np.argmin(history["val_loss"]) == 0
     for number in (1, 2, 3):
@@ -136,6 +143,63 @@ def test_what_cannot_be_read_is_not_gone_on_from(tmp_path: Path, caplog: pytest.
         caplog.clear()
         assert watching.begun == [1, 2, 3]
         assert_same(found, whole)
+
+
+@pytest.mark.parametrize("name", sorted(NOISE))
+def test_each_of_these_settings_changes_what_is_learnt(tmp_path: Path, name: str) -> None:
+    plain, _ = fit(tmp_path / "plain")
+    changed, _ = fit(tmp_path / "changed", **{name: NOISE[name]})
+    assert all((one != other).any() for one, other in zip(plain, changed, strict=True))
+
+
+def test_averages_are_those_of_the_weights_after_each_batch(tmp_path: Path) -> None:
+    """The tiny training takes two batches an epoch; each of its ends is seen by training up to there."""
+    share = 0.6
+    average, _ = fit(tmp_path / "averaged", averaging=share, batch_size=8, epochs=3)
+    kept = build_start()
+    for epochs in (1, 2, 3):
+        weights, _ = fit(tmp_path / f"{epochs}", batch_size=8, epochs=epochs)
+        kept = [share * before + (1 - share) * now for before, now in zip(kept, weights, strict=True)]
+    for found, expected in zip(average, kept, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def build_start() -> list[np.ndarray]:
+    """The weights that the tiny training begins with."""
+    keras.utils.set_random_seed(RECIPE.training.seed)
+    with _own_seeds(RECIPE.training.seed):
+        return list(build_network(RECIPE.text, RECIPE.network).get_weights())
+
+
+def test_a_triangular_schedule_rises_and_falls_once() -> None:
+    training = RECIPE.training.model_copy(
+        update={"schedule": "triangular", "epochs": 2, "batch_size": 4, "learning_rate": 0.1}
+    )
+    fitting = Fitting(RECIPE.network, training, build_network(RECIPE.text, RECIPE.network))
+    rates = []
+    for _epoch in range(2):
+        rates += [float(fitting._rate(batch, 100)) for batch in range(25)]
+        fitting.seconds.append(1.0)
+    # 50 batches: the first five rise.
+    assert rates[:5] == pytest.approx([0.01, 0.03, 0.05, 0.07, 0.09])
+    assert rates[4:] == sorted(rates[4:], reverse=True)
+    assert 0 < rates[-1] < 0.0012
+
+
+def test_forgotten_words_are_unknown_and_padding_and_start_stay() -> None:
+    ids = np.tile(np.array([0, 0, 1, 2, *range(3, 40)], np.int32), (500, 1))
+    noise = Noise(RECIPE.training.model_copy(update={"word_dropout": 0.25}), 0)
+    found = noise.forget_words(ids)
+    assert (found[:, :4] == ids[:, :4]).all()
+    assert set(np.unique(found[found != ids])) == {2}
+    assert (found != ids)[:, 4:].mean() == pytest.approx(0.25, abs=0.01)
+
+
+def test_dropped_features_leave_sums_as_they_are_on_average() -> None:
+    noise = Noise(RECIPE.training.model_copy(update={"dropout": 0.25}), 0)
+    shares = noise.keep_features(500, 40)
+    assert set(np.unique(shares)) == {0.0, np.float32(1 / 0.75)}
+    assert shares.mean() == pytest.approx(1, abs=0.02)
 
 
 def test_training_ends_where_the_loss_is_no_number(tmp_path: Path) -> None:

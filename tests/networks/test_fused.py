@@ -43,7 +43,7 @@ def some_reviews(shortest: int = 0) -> Arrays:
 
 def assert_same(network: NetworkSettings, training: TrainingSettings = TRAINING) -> None:
     # Over padding states come to rest: which of many largest ones gets the gradient is for rounding to say.
-    shortest = TEXT.max_length - 3 if network.pooling == "max" and not network.masked else 0
+    shortest = TEXT.max_length - 3 if network.pooling == ["max"] and not network.masked else 0
     distance = compare_with_keras(TEXT, network, training, some_reviews(shortest))
     assert distance.gradients < 2e-5
     assert distance.losses < 2e-6
@@ -63,6 +63,28 @@ def assert_same(network: NetworkSettings, training: TrainingSettings = TRAINING)
 )
 def test_training_is_that_of_keras(cell: str, masked: bool, bidirectional: bool, pooling: str) -> None:
     assert_same(make_network(cell, masked=masked, bidirectional=bidirectional, pooling=pooling))
+
+
+@pytest.mark.parametrize("cell", [*CELLS, "mingru"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param({"layers": 2}, id="two layers"),
+        pytest.param({"layers": 3, "bidirectional": True, "pooling": "max"}, id="three layers both ways"),
+        pytest.param({"pooling": "attention"}, id="attention"),
+        pytest.param(
+            {"bidirectional": True, "pooling": ["last", "attention", "max", "mean"]}, id="all poolings"
+        ),
+        pytest.param({"ngrams": {"longest": 3, "buckets": 256}}, id="n-grams"),
+    ],
+)
+def test_training_of_larger_networks_is_that_of_keras(cell: str, settings: dict[str, Any]) -> None:
+    assert_same(make_network(cell, masked=True, **settings))
+
+
+def test_training_with_ngrams_over_padding_is_that_of_keras() -> None:
+    settings = {"pooling": ["mean", "last"], "ngrams": {"longest": 2, "buckets": 64}}
+    assert_same(make_network("simple", bidirectional=True, **settings))
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -85,11 +107,12 @@ def test_a_wrong_step_back_would_show(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_square_of_a_words_summed_gradients_would_show(monkeypatch: pytest.MonkeyPatch) -> None:
-    def squares_sums(self: optimizers.Optimizer, values: Any, words: Any, others: Any) -> None:
-        gradient = tf.math.unsorted_segment_sum(values, words, self._weights[0].shape[0])
-        self._update(0, gradient, gradient * gradient)
-        for number, other in enumerate(others, start=1):
-            self._update(number, other, other * other)
+    def squares_sums(self: optimizers.Optimizer, gradients: Any, rate: Any) -> None:
+        for number, (values, *rows) in enumerate(gradients):
+            gradient = values
+            if rows:
+                gradient = tf.math.unsorted_segment_sum(values, rows[0], self._weights[number].shape[0])
+            self._update(number, gradient, gradient * gradient, rate)
 
     monkeypatch.setattr(optimizers.Optimizer, "_apply", squares_sums)
     with pytest.raises(AssertionError):

@@ -22,7 +22,7 @@ from onnx import numpy_helper
 from pipeline.chain import STAGES, Outcome, call_stage, outcome_table, run_chain
 from pipeline.corpora.splits import Split, load_reviews
 from pipeline.errors import DataError, GateError, InterruptedRun
-from pipeline.graphs.quantized import store_embedding
+from pipeline.graphs.quantized import store_weights
 from pipeline.networks.fitting import fit_network
 from pipeline.networks.recurrent import build_network, predict_scores
 from pipeline.recipe import Recipe
@@ -405,10 +405,11 @@ def test_float_weights_are_published_where_small_ones_lose_too_much(
 ) -> None:
     workspace, recipe = copied
 
-    def lose_all(embedding: Any, storage: Any) -> Any:
-        return store_embedding(embedding if storage == "float32" else embedding * 0, storage)
+    def lose_all(weights: Any, storage: Any) -> Any:
+        lost = {name: values * (storage == "float32") for name, values in weights.items()}
+        return store_weights(lost, storage)
 
-    monkeypatch.setattr("pipeline.graphs.lean.store_embedding", lose_all)
+    monkeypatch.setattr("pipeline.graphs.lean.store_weights", lose_all)
     outcome = run(workspace, changed(recipe, "export", weights="int8"))
     graph = read_manifest(workspace.current).graph
     assert graph["form"] == "float32"
