@@ -149,8 +149,8 @@ class TrainingSettings(_Settings):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of the last layer's features that are left out, anew each time."""
     averaging: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """What counts are moving averages of the weights, which keep this share of themselves at each batch
-    (Polyak and Juditsky 1992); 0 takes the weights themselves."""
+    """What counts are moving averages of the weights, which keep this share of themselves at each batch, less
+    at first (Polyak and Juditsky 1992); 0 takes the weights themselves."""
     keep: Literal["last", "best"] = "last"
     """Weights of the last epoch, or of the one with the least validation loss."""
     calibrate: bool = False

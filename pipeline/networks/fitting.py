@@ -148,8 +148,11 @@ class Fitting:
             scores, losses = self._score(self._weights, batch, labels, kept)
             loss = tf.reduce_sum(losses * shares)
         self._optimizer.apply(tape.gradient(loss, self._weights), rate)
+        # The first ones, far from the end, are soon forgotten (as in tf.train.ExponentialMovingAverage).
+        steps = self._optimizer.steps
+        share = tf.minimum(self._training.averaging, (1 + steps) / (10 + steps))
         for average, weight in zip(self._averages, self._weights, strict=False):
-            average.assign_sub((1 - self._training.averaging) * (average - weight))
+            average.assign_sub((1 - share) * (average - weight))
         return scores, losses
 
     @property

@@ -24,10 +24,11 @@ class Optimizer:
         """Start from nothing learnt: all moments are 0."""
         self._weights = list(weights)
         self._is_adam = name == "adam"
-        self._steps = tf.Variable(0.0)
+        self.steps = tf.Variable(0.0)
+        """Taken so far."""
         self._second = [tf.Variable(tf.zeros_like(weight)) for weight in weights]
         self._first = [tf.Variable(tf.zeros_like(weight)) for weight in weights] if self._is_adam else []
-        self._variables = [self._steps, *self._second, *self._first]
+        self._variables = [self.steps, *self._second, *self._first]
         self._apply_compiled = tf.function(self._apply, jit_compile=True)
 
     def read(self) -> list[NDArray[np.float32]]:
@@ -48,7 +49,7 @@ class Optimizer:
         self._apply_compiled(parts, rate)
 
     def _apply(self, gradients: Sequence[tuple[tf.Tensor, ...]], rate: tf.Tensor) -> None:
-        self._steps.assign_add(1.0)
+        self.steps.assign_add(1.0)
         for number, (values, *rows) in enumerate(gradients):
             gradient, square = values, values * values
             if rows:
@@ -66,5 +67,5 @@ class Optimizer:
         first = self._first[number]
         first.assign_add(0.1 * (gradient - first))
         second.assign_add(0.001 * (square - second))
-        rate *= tf.sqrt(1 - 0.999**self._steps) / (1 - 0.9**self._steps)
+        rate *= tf.sqrt(1 - 0.999**self.steps) / (1 - 0.9**self.steps)
         weight.assign_sub(rate * first / (tf.sqrt(second) + _EPSILON))
