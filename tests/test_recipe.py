@@ -35,6 +35,13 @@ def test_seed_is_the_notebooks_recipe_number_for_number() -> None:
         ("epochs = 3", "epochs = '3'", "training.epochs is '3': .*valid integer"),
         ("learning_rate = 0.02", "learning_rate = nan", "training.learning_rate is nan"),
         ('cell = "simple"', 'cell = "transformer"', "network.cell is 'transformer'"),
+        ("units = 4", "units = 4\npooling = 'least'", "network.pooling.0 is 'least'"),
+        ("units = 4", "units = 4\npooling = []", "network.pooling is .*at least 1 item"),
+        ("units = 4", "units = 4\npooling = ['max', 'max']", "network.pooling names a kind twice: max, max"),
+        ("units = 4", "units = 4\npooling = 'attention'", "'attention' need network.masked = true"),
+        ("units = 4", "units = 4\nlayers = 2", "network.layers above 1 .* need network.masked = true"),
+        ("units = 4", "units = 4\nngrams = { longest = 2, buckets = 100 }", "ngrams.buckets is 100: .*multiple of 64"),
+        ("units = 4", "units = 4\nngrams = { longst = 2, buckets = 64 }", r"longst is not a setting \(did you mean longest\?\)"),
         ("[network]", "[newtork]", r"newtork is not a setting \(did you mean network\?\)"),
         ('positive = "1"', 'positive = "0"', "corpus.negative and corpus.positive are both '0'"),
         ('train = "train.csv"', "", "corpus.train is missing"),
@@ -47,6 +54,14 @@ def test_a_setting_that_cannot_be_used_is_named(old: str, new: str, message: str
     assert old in TINY_RECIPE
     with pytest.raises(RecipeError, match=message):
         parse_recipe("tiny", TINY_RECIPE.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("written", "found"), [("'max'", ["max"]), ("['max', 'last']", ["max", "last"])], ids=["one", "two"]
+)
+def test_one_pooling_may_stand_without_a_list(written: str, found: list[str]) -> None:
+    recipe = parse_recipe("tiny", TINY_RECIPE.replace("units = 4", f"units = 4\npooling = {written}"))
+    assert recipe.network.pooling == found
 
 
 def test_every_problem_is_named_at_once() -> None:
