@@ -45,9 +45,7 @@ def draw_network(network: Network, rule: TextRule) -> keras.Model:
     # Fresh Keras weights give 0.5 for everything, and a check of scores that could not fail; zero
     # biases would hide a mistake in their order.
     source = np.random.default_rng(1)
-    model.layers[0].set_weights([source.normal(0, 0.4, (rule.num_words, EMBEDDING_SIZE))])
-    for layer in model.layers[1:]:
-        layer.set_weights(
-            [each if each.any() else source.normal(0, 0.1, each.shape) for each in layer.get_weights()]
-        )
+    embedding, *others = model.get_weights()
+    others = [each if each.any() else source.normal(0, 0.1, each.shape) for each in others]
+    model.set_weights([source.normal(0, 0.4, embedding.shape), *others])
     return model

@@ -36,7 +36,7 @@ def export_operator(model: keras.Model, max_length: int) -> onnx.ModelProto:
     Returns:
         A graph from int32 ``token_ids`` ``[batch, time]`` to float32 ``score`` ``[batch]``.
     """
-    embedding, recurrent, dense = model.layers
+    _face, embedding, recurrent, dense = model.layers
     is_bidirectional = isinstance(recurrent, keras.layers.Bidirectional)
     layers = [recurrent.forward_layer, recurrent.backward_layer] if is_bidirectional else [recurrent]
     operator, gates = _OPERATORS[type(layers[0]).__name__]
