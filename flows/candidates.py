@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from prefect.artifacts import create_markdown_artifact
 
 from flows.pages import keep, table
-from pipeline.chain import call_stage
+from pipeline.chain import run_training
 from pipeline.recipe import Recipe, load_recipe
 from pipeline.reports import Trained
 from pipeline.stages.acquire import Sourcing
@@ -51,11 +51,8 @@ class Candidate:
 
 def train_candidate(artifacts: Path, candidate: Candidate, sourcing: Sourcing) -> Trained:
     """Bring one candidate as far as its trained weights, in a worker's process."""
-    workspace, recipe = Workspace(artifacts), candidate.read()
-    acquired = call_stage("acquire", workspace, recipe, sourcing)
-    prepared = call_stage("prepare", workspace, recipe, acquired)
-    trained: Trained = call_stage("train", workspace, recipe, prepared).report
-    return trained
+    _, _, trained = run_training(Workspace(artifacts), candidate.read(), sourcing)
+    return trained.report
 
 
 def choose_candidate(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import MissingExtra
 from pipeline.recipe import Recipe
-from pipeline.reports import Acquired, Compared, Comparison, Evaluated, Promoted, Published
+from pipeline.reports import Acquired, Compared, Comparison, Evaluated, Prepared, Promoted, Published, Trained
 from pipeline.workspace import Done, Workspace
 
 if TYPE_CHECKING:
@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("resenha")
 STAGES = (
-    "acquire", "prepare", "train", "evaluate", "export", "check_parity", "publish", "compare", "promote",
+    "acquire", "prepare", "teach", "train", "evaluate", "export", "check_parity", "publish", "compare",
+    "promote",
 )  # fmt: skip
-"""In their order; ``compare`` runs only where somebody is asked before a bundle is promoted."""
+"""In their order; ``teach`` runs only for a recipe with a teacher, ``compare`` only where somebody is asked
+before a bundle is promoted."""
 
 RunStage = Callable[..., Any]
 """Takes a stage's name and its verb's arguments, gives its result."""
@@ -113,9 +115,7 @@ def run_chain(
         ResenhaError: What a stage raises; the chain stops there.
     """
     step = _Clock(run)
-    acquired = step("acquire", workspace, recipe, sourcing)
-    prepared = step("prepare", workspace, recipe, acquired)
-    trained = step("train", workspace, recipe, prepared)
+    acquired, prepared, trained = run_training(workspace, recipe, sourcing, run=step)
     evaluated = step("evaluate", workspace, recipe, acquired, prepared, trained)
     exported = step("export", workspace, recipe, acquired, prepared, trained, evaluated)
     compared = step("check_parity", workspace, recipe, prepared, trained, exported)
@@ -128,6 +128,20 @@ def run_chain(
     return Outcome(
         recipe, acquired.report, evaluated.report, compared.report, published, promoted, step.steps
     )
+
+
+def run_training(
+    workspace: Workspace, recipe: Recipe, sourcing: Sourcing, *, run: RunStage = call_stage
+) -> tuple[Done[Acquired], Done[Prepared], Done[Trained]]:
+    """Run the stages as far as the trained network, as ``run_chain`` does.
+
+    Raises:
+        ResenhaError: What a stage raises.
+    """
+    acquired = run("acquire", workspace, recipe, sourcing)
+    prepared = run("prepare", workspace, recipe, acquired)
+    taught = [run("teach", workspace, recipe, prepared)] if recipe.teacher else []
+    return acquired, prepared, run("train", workspace, recipe, prepared, *taught)
 
 
 def outcome_table(outcome: Outcome) -> str:

@@ -19,6 +19,8 @@ Storage = Literal["float32", "int8", "int4"]
 Pooling = Literal["last", "mean", "max", "attention"]
 FULL_STORAGE: Storage = "float32"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_PATHS = ("train", "test", "unlabelled")
+"""Settings of the corpus that name files of the user's."""
 
 
 class _Settings(BaseModel):
@@ -28,7 +30,7 @@ class _Settings(BaseModel):
 
 
 class CorpusSettings(_Settings):
-    """Where labelled reviews come from."""
+    """Where reviews come from."""
 
     name: CorpusName = "auto"
     """``auto``: ``imdb`` where it is cached or can be fetched, else ``sample``."""
@@ -38,6 +40,9 @@ class CorpusSettings(_Settings):
     """``files`` only: a CSV, TSV or JSON-lines file, or a folder with a folder per label."""
     test: str | None = None
     """``files`` only: the same for the test split; without it ``test_share`` is split off."""
+    unlabelled: str | None = None
+    """``files`` only: reviews without a label, for a teacher to label: a file with the text column, or a
+    folder of ``.txt``. Read only if ``[teacher]`` asks for them."""
     test_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
     text_column: str = "text"
     label_column: str = "label"
@@ -50,9 +55,10 @@ class CorpusSettings(_Settings):
         if self.name == "files" and self.train is None:
             msg = "corpus.train is missing: it names the reviews of the corpus 'files'"
             raise ValueError(msg)
-        if self.name != "files" and self.train is not None:
-            msg = f"corpus.train is for the corpus 'files', and corpus.name is {self.name!r}"
-            raise ValueError(msg)
+        for key in ("train", "unlabelled"):
+            if self.name != "files" and getattr(self, key) is not None:
+                msg = f"corpus.{key} is for the corpus 'files', and corpus.name is {self.name!r}"
+                raise ValueError(msg)
         if self.negative == self.positive:
             msg = f"corpus.negative and corpus.positive are both {self.negative!r}"
             raise ValueError(msg)
@@ -123,6 +129,24 @@ class NetworkSettings(_Settings):
     def directions(self) -> tuple[str, ...]:
         """Ways in which a review is read."""
         return ("forward", "backward") if self.bidirectional else ("forward",)
+
+
+class TeacherSettings(_Settings):
+    """A slow model that says first how it would score each review; the network learns from that, too.
+
+    It is an NB-SVM; see ``pipeline.nb_svm``.
+    """
+
+    ngrams: Annotated[int, Field(ge=1, le=4)] = 3
+    """Most words of a run that it counts as one feature."""
+    folds: Annotated[int, Field(ge=2, le=20)] = 5
+    """Parts of the labelled reviews, each of which it scores after learning from the others."""
+    share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Weight of its score against that of the label, where there is a label; 0: the label alone."""
+    temperature: Annotated[float, Field(gt=0, le=100)] = 2.0
+    """What its logits are divided by: from 1 on, the larger, the nearer its scores are to one half."""
+    unlabelled: bool = True
+    """Learn from the corpus's unlabelled reviews, too, by its scores alone."""
 
 
 class TrainingSettings(_Settings):
@@ -204,6 +228,8 @@ class Recipe(_Settings):
     corpus: CorpusSettings = CorpusSettings()
     text: TextSettings
     network: NetworkSettings
+    teacher: TeacherSettings | None = None
+    """None: the network learns from the labels alone."""
     training: TrainingSettings
     evaluation: EvaluationSettings = EvaluationSettings()
     export: ExportSettings = ExportSettings()
@@ -220,10 +246,15 @@ class Recipe(_Settings):
     def to_record(self) -> dict[str, Any]:
         """Give the recipe as JSON can hold it; of a user's paths, the last name only."""
         record = self.model_dump(mode="json")
-        for key in ("train", "test"):
+        for key in _PATHS:
             if record["corpus"][key] is not None:
                 record["corpus"][key] = Path(record["corpus"][key]).name
         return record
+
+    @property
+    def wants_unlabelled(self) -> bool:
+        """Whether there is a teacher that is to label reviews."""
+        return self.teacher is not None and self.teacher.unlabelled
 
     @property
     def text_rule(self) -> TextRule:
@@ -315,6 +346,6 @@ def _all_settings(model: type[BaseModel] | None = None) -> list[str]:
 
 
 def _with_paths_from(folder: Path, recipe: Recipe) -> Recipe:
-    given = {key: getattr(recipe.corpus, key) for key in ("train", "test")}
+    given = {key: getattr(recipe.corpus, key) for key in _PATHS}
     found = {key: str(folder / value) for key, value in given.items() if value is not None}
     return recipe.model_copy(update={"corpus": recipe.corpus.model_copy(update=found)})

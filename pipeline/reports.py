@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Acquired:
-    """Labelled reviews are at hand."""
+    """Reviews are at hand."""
 
     corpus: str
     provenance: str
@@ -17,14 +17,19 @@ class Acquired:
     train_reviews: int
     test_reviews: int
     brings_words: bool
+    unlabelled_reviews: int = 0
+    """Without those that the recipe does not ask for."""
 
     TRAIN = "train.jsonl"
     TEST = "test.jsonl"
+    UNLABELLED = "unlabelled.jsonl"
+    """Not there where there are none."""
     WORDS = "words.txt"
 
     def __str__(self) -> str:
         counts = f"{self.train_reviews:,} reviews to learn from, {self.test_reviews:,} to test"
-        return f"{self.corpus} ({self.provenance}), {counts}"
+        more = f", {self.unlabelled_reviews:,} unlabelled" if self.unlabelled_reviews else ""
+        return f"{self.corpus} ({self.provenance}), {counts}{more}"
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class Prepared:
     """Reviews are checked and turned into padded token ids."""
 
     reviews: dict[str, int]
-    """By split: train, validation, test."""
+    """By split: train, validation, test, and where there is a teacher, unlabelled."""
     words: int
     """Words in the vocabulary."""
     checks: dict[str, Any]
@@ -42,12 +47,41 @@ class Prepared:
     VALIDATION = "validation.npz"
     TEST = "test.npz"
     TEST_REVIEWS = "test_reviews.jsonl"
+    TRAIN_REVIEWS = "train_reviews.jsonl"
+    """As the arrays, in their order; this and the next three are there for a teacher only."""
+    VALIDATION_REVIEWS = "validation_reviews.jsonl"
+    UNLABELLED_REVIEWS = "unlabelled_reviews.jsonl"
+    UNLABELLED = "unlabelled.npy"
+    """Padded token ids, shape ``(reviews, max_length)``, int32."""
     WORDS = "words.txt"
     PAGE = "data.md"
 
     def __str__(self) -> str:
         counts = ", ".join(f"{split} {count:,}" for split, count in self.reviews.items())
         return f"{counts}; {self.words:,} words"
+
+
+@dataclass(frozen=True)
+class Taught:
+    """A teacher has said how it would score the reviews to learn from."""
+
+    reviews: dict[str, int]
+    """How many it scored: labelled, unlabelled."""
+    features: int
+    """Runs of words that it knows."""
+    out_of_fold_accuracy: float
+    """On the labelled reviews, each scored after learning from others alone."""
+    validation_accuracy: float
+
+    LOGITS = "logits.npz"
+    """``labelled`` and ``unlabelled``: a logit of the positive label a review, float32."""
+
+    def __str__(self) -> str:
+        counts = " and ".join(f"{count:,} {kind}" for kind, count in self.reviews.items())
+        return (
+            f"{counts} reviews scored by {self.features:,} features, out-of-fold accuracy "
+            f"{self.out_of_fold_accuracy:.4f}, validation accuracy {self.validation_accuracy:.4f}"
+        )
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,11 @@ batch_size = 32
 validation_split = 0.2
 seed = 1
 """
+TAUGHT_RECIPE = (
+    TINY_RECIPE.replace('test = "test.csv"', 'test = "test.csv"\nunlabelled = "unlabelled.csv"')
+    + "\n[teacher]\nngrams = 2\n"
+)
+"""The same with a teacher."""
 _GOOD, _BAD = "good moving warm funny".split(), "bad dull cold slow".split()
 _REST = "the a film was it and of story actor scene".split()
 
@@ -51,9 +56,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def write_tiny_corpus(folder: Path) -> None:
-    """Write labelled reviews that a handful of units can learn."""
+    """Write reviews that a handful of units can learn, and some whose labels nobody is to read."""
     source = random.Random(7)
-    for name, count in (("train.csv", 400), ("test.csv", 120)):
+    for name, count in (("train.csv", 400), ("test.csv", 120), ("unlabelled.csv", 300)):
         lines = ["text,label"]
         for number in range(count):
             words = source.choices(_REST, k=source.randrange(2, 14)) + source.choices(
@@ -69,6 +74,13 @@ def recipe(tmp_path: Path) -> Recipe:
     """The tiny recipe, with its reviews beside it."""
     write_tiny_corpus(tmp_path)
     return parse_recipe("tiny", TINY_RECIPE, folder=tmp_path)
+
+
+@pytest.fixture
+def taught_recipe(tmp_path: Path) -> Recipe:
+    """The tiny recipe with a teacher, with its reviews beside it."""
+    write_tiny_corpus(tmp_path)
+    return parse_recipe("tiny", TAUGHT_RECIPE, folder=tmp_path)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.errors import RecipeError
 from pipeline.recipe import load_recipe, parse_recipe, shipped_recipes
-from tests.conftest import TINY_RECIPE
+from tests.conftest import TAUGHT_RECIPE, TINY_RECIPE
 
 
 @pytest.mark.parametrize("name", shipped_recipes())
@@ -47,6 +47,13 @@ def test_seed_is_the_notebooks_recipe_number_for_number() -> None:
         ('train = "train.csv"', "", "corpus.train is missing"),
         ('name = "files"', 'name = "imdb"', "corpus.train is for the corpus 'files'"),
         ("[text]", "[text", "recipe tiny is not TOML"),
+        ('name = "files"\ntrain = "train.csv"', 'name = "imdb"\nunlabelled = "u.csv"', "corpus.unlabelled is for the corpus 'files'"),
+        ("[text]", "[teacher]\nngram = 2\n[text]", r"teacher.ngram is not a setting \(did you mean ngrams\?\)"),
+        ("[text]", "[teacher]\nngrams = 5\n[text]", "teacher.ngrams is 5: .*less than or equal to 4"),
+        ("[text]", "[teacher]\nfolds = 1\n[text]", "teacher.folds is 1: .*greater than or equal to 2"),
+        ("[text]", "[teacher]\nshare = 1.5\n[text]", "teacher.share is 1.5: .*less than or equal to 1"),
+        ("[text]", "[teacher]\ntemperature = 0.0\n[text]", "teacher.temperature is 0.0: .*greater than 0"),
+        ("[text]", "[teacher]\nunlabelled = 1\n[text]", "teacher.unlabelled is 1: .*valid boolean"),
         ("description", "name = 'other'\ndescription", "leave the key out"),
     ],
 )  # fmt: skip
@@ -75,14 +82,25 @@ def test_a_recipe_that_is_not_there_names_those_that_are() -> None:
         load_recipe("sead")
 
 
+@pytest.mark.parametrize(
+    ("table", "wants"),
+    [("", False), ("\n[teacher]\n", True), ("\n[teacher]\nunlabelled = false\n", False)],
+)
+def test_unlabelled_reviews_are_wanted_by_a_teacher_alone(table: str, wants: bool) -> None:
+    assert parse_recipe("tiny", TINY_RECIPE + table).wants_unlabelled == wants
+
+
 def test_a_users_paths_are_taken_from_the_recipes_folder(tmp_path: Path) -> None:
-    (tmp_path / "mine.toml").write_text(TINY_RECIPE)
-    assert load_recipe(str(tmp_path / "mine.toml")).corpus.train == str(tmp_path / "train.csv")
+    (tmp_path / "mine.toml").write_text(TAUGHT_RECIPE)
+    corpus = load_recipe(str(tmp_path / "mine.toml")).corpus
+    assert corpus.train == str(tmp_path / "train.csv")
+    assert corpus.unlabelled == str(tmp_path / "unlabelled.csv")
 
 
 def test_a_record_of_a_recipe_tells_nothing_of_the_users_folders(tmp_path: Path) -> None:
-    record = parse_recipe("tiny", TINY_RECIPE, folder=tmp_path).to_record()
+    record = parse_recipe("tiny", TAUGHT_RECIPE, folder=tmp_path).to_record()
     assert record["corpus"]["train"] == "train.csv"
+    assert record["corpus"]["unlabelled"] == "unlabelled.csv"
     assert str(tmp_path) not in str(record)
 
 

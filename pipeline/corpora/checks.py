@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,12 @@ def removed_duplicates(
     return kept
 
 
+def without_reviews(texts: Iterable[str], reviews: Iterable[LabelledReview]) -> list[str]:
+    """Leave out the texts that are those of the reviews."""
+    seen = {review.text for review in reviews}
+    return [text for text in texts if text not in seen]
+
+
 def data_page(
     acquired: Acquired,
     counts: Mapping[str, int],
@@ -81,7 +87,16 @@ def data_page(
     words: int,
     duplicates: str,
 ) -> str:
-    """Write the data report in Markdown."""
+    """Write the data report in Markdown.
+
+    Args:
+        acquired: What the data is.
+        counts: Reviews by split.
+        checks: What ``check_reviews`` found; of unlabelled reviews, if they were asked for, under
+            ``unlabelled`` how many were ``given``, ``held_back`` and ``repeated``.
+        words: Words in the vocabulary.
+        duplicates: What the recipe does with repeated texts.
+    """
     rows = {
         "reviews": "Reviews",
         "positive": "… positive",
@@ -111,5 +126,16 @@ def data_page(
         f"- Used: {', '.join(f'{split} {count:,}' for split, count in counts.items())}.",
         f"- Vocabulary: {words:,} words.",
     ]
+    if "unlabelled" in checks:
+        lines.append(_unlabelled_line(checks["unlabelled"]))
     lines += [f"- {name}: SHA-256 `{digest}`." for name, digest in acquired.archives.items()]
     return "\n".join(lines) + "\n"
+
+
+def _unlabelled_line(found: Mapping[str, int]) -> str:
+    if not found["given"]:
+        return "- Unlabelled reviews: the recipe asks for them, and the corpus has none."
+    return (
+        f"- Unlabelled reviews: {found['given']:,}. Left out: {found['held_back']:,} that are validation or "
+        f"test reviews, {found['repeated']:,} that repeat another text."
+    )

@@ -31,9 +31,11 @@ class LabelledReview:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Labelled reviews in the order of their archive."""
+    """Reviews in the order of their archive."""
 
     train: Sequence[LabelledReview]
     test: Sequence[LabelledReview]
     words: Sequence[str] | None = None
     """The vocabulary in the order of rank, where the archive brings one."""
+    unlabelled: Sequence[str] = ()
+    """Reviews to learn from whose labels nobody knows, if they were asked for."""

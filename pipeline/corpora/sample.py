@@ -15,7 +15,7 @@ import random
 from pipeline.corpora.corpus import Corpus, LabelledReview
 
 SEED = 19030401
-_TRAIN, _TEST = 5_000, 1_500
+_TRAIN, _TEST, _UNLABELLED = 5_000, 1_500, 4_000
 _MEDIAN_WORDS, _SPREAD, _MOST_WORDS = 174, 0.72, 1_000
 _SHORT, _SHORT_WORDS = 0.125, 30
 _UNDECIDED = 0.12
@@ -66,11 +66,17 @@ _VERDICTS = {
 }
 
 
-def make_sample() -> Corpus:
-    """Make the corpus: 5,000 reviews to learn from and 1,500 to test on, half positive, all different."""
+def make_sample(*, with_unlabelled: bool = False) -> Corpus:
+    """Make the corpus: 5,000 reviews to learn from and 1,500 to test on, half positive, all different.
+
+    Args:
+        with_unlabelled: Make 4,000 more whose labels are thrown away; the others stay what they are.
+    """
     source = random.Random(SEED)
     seen: set[str] = set()
-    return Corpus(_make_split(source, _TRAIN, seen), _make_split(source, _TEST, seen))
+    train, test = _make_split(source, _TRAIN, seen), _make_split(source, _TEST, seen)
+    more = _make_split(random.Random(SEED + 1), _UNLABELLED, seen) if with_unlabelled else []
+    return Corpus(train, test, unlabelled=[review.text for review in more])
 
 
 def _make_split(source: random.Random, count: int, seen: set[str]) -> list[LabelledReview]:

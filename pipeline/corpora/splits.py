@@ -50,6 +50,18 @@ def load_reviews(path: Path) -> list[LabelledReview]:
         return [LabelledReview(**json.loads(line)) for line in stream]
 
 
+def save_texts(path: Path, texts: Iterable[str]) -> None:
+    """Write reviews without labels as lines of JSON, a text each."""
+    with path.open("w", encoding="utf-8", newline="\n") as stream:
+        stream.writelines(json.dumps(text) + "\n" for text in texts)
+
+
+def load_texts(path: Path) -> list[str]:
+    """Read what ``save_texts`` wrote."""
+    with path.open(encoding="utf-8", newline="\n") as stream:
+        return [json.loads(line) for line in stream]
+
+
 def save_words(path: Path, words: Sequence[str]) -> None:
     """Write a vocabulary in the order of rank; no word holds a line end (a filter character)."""
     path.write_text("\n".join(words), "utf-8", newline="\n")

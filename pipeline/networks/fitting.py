@@ -34,8 +34,9 @@ _MIDDLE = 0.5
 _RISE = 0.1
 """Share of all batches over which a triangular schedule rises."""
 
-Arrays = tuple[NDArray[np.int32], NDArray[np.int32]]
-"""Padded token ids, shape ``(reviews, max_length)``, and labels, shape ``(reviews,)``."""
+Arrays = tuple[NDArray[np.int32], NDArray[np.int32 | np.float32]]
+"""Padded token ids, shape ``(reviews, max_length)``, and labels, shape ``(reviews,)``: 0 or 1, or of those to
+learn from anything between; above one half counts as positive."""
 Weights = list[NDArray[np.float32]]
 History = dict[str, list[float]]
 """Per measured quantity its value after each epoch."""

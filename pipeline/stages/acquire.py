@@ -1,4 +1,4 @@
-"""Acquire: labelled reviews, wherever they come from, as two files of JSON lines."""
+"""Acquire: reviews, wherever they come from, as files of JSON lines."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pipeline.corpora import aclimdb, imdb, review_files, sample
 from pipeline.corpora.corpus import Corpus, Provenance
 from pipeline.corpora.download import Limits, Remote, fetch, has_checksum
-from pipeline.corpora.splits import save_reviews, save_words
+from pipeline.corpora.splits import save_reviews, save_texts, save_words
 from pipeline.errors import DownloadError, UsageError
 from pipeline.recipe import CorpusName, Recipe
 from pipeline.reports import Acquired
@@ -42,11 +43,12 @@ class _Origin:
     corpus: str
     provenance: Provenance
     archives: dict[str, str]
-    read: Callable[[], Corpus]
+    read: Callable[[bool], Corpus]
+    """Told whether unlabelled reviews are wanted."""
 
 
 def acquire(workspace: Workspace, recipe: Recipe, sourcing: Sourcing) -> Done[Acquired]:
-    """Bring the labelled reviews of a recipe into the workspace.
+    """Bring the reviews of a recipe into the workspace; unlabelled ones only if its teacher wants them.
 
     The archive is found, fetched if need be, and checked every time; it is read only if what was
     made of it before is gone or no longer valid.
@@ -57,17 +59,28 @@ def acquire(workspace: Workspace, recipe: Recipe, sourcing: Sourcing) -> Done[Ac
         DataError: If it does not hold what its corpus holds.
     """
     origin = _find_origin(workspace, recipe, sourcing)
-    return workspace.run_stage(
+    settings: dict[str, Any] = {
+        "corpus": origin.corpus,
+        "provenance": origin.provenance,
+        "unlabelled": recipe.wants_unlabelled,
+    }
+    if origin.corpus == "files":
+        settings["files"] = recipe.corpus.model_dump(exclude={"train", "test", "unlabelled"})
+    done = workspace.run_stage(
         "acquire",
         recipe.name,
-        partial(_write_corpus, origin),
+        partial(_write_corpus, recipe, origin),
         report_type=Acquired,
-        settings={"corpus": origin.corpus, "provenance": origin.provenance}
-        | (
-            {"files": recipe.corpus.model_dump(exclude={"train", "test"})} if origin.corpus == "files" else {}
-        ),
+        settings=settings,
         inputs=origin.archives,
     )
+    if recipe.wants_unlabelled and not done.report.unlabelled_reviews:
+        _log.warning(
+            "the corpus %r has no unlabelled reviews: the teacher goes on with the labelled ones "
+            "(teacher.unlabelled = false asks for no others)",
+            origin.corpus,
+        )
+    return done
 
 
 def _find_origin(workspace: Workspace, recipe: Recipe, sourcing: Sourcing) -> _Origin:
@@ -100,7 +113,9 @@ def _auto(workspace: Workspace, sourcing: Sourcing) -> _Origin:
 
 
 def _sample() -> _Origin:
-    return _Origin("sample", Provenance.SYNTHETIC, {}, sample.make_sample)
+    return _Origin(
+        "sample", Provenance.SYNTHETIC, {}, lambda wanted: sample.make_sample(with_unlabelled=wanted)
+    )
 
 
 def _imdb(workspace: Workspace, sourcing: Sourcing, limits: Limits) -> _Origin:
@@ -119,25 +134,36 @@ def _imdb(workspace: Workspace, sourcing: Sourcing, limits: Limits) -> _Origin:
     if provenance is Provenance.VERIFIED and not has_checksum(words, imdb.WORD_INDEX.checksum):
         provenance = Provenance.UNVERIFIED
     archives = {path.name: sha256_of(path) for path in (archive, words)}
-    return _Origin("imdb", provenance, archives, lambda: imdb.read_imdb(archive, words))
+    return _Origin("imdb", provenance, archives, lambda _: imdb.read_imdb(archive, words))
 
 
 def _aclimdb(workspace: Workspace, sourcing: Sourcing) -> _Origin:
     archive = sourcing.archive or fetch(aclimdb.ARCHIVE, workspace.cache)
     provenance = _judge(archive, aclimdb.ARCHIVE, sourcing)
     archives = {archive.name: _sha256_of_any(archive)}
-    return _Origin("aclimdb", provenance, archives, lambda: aclimdb.read_aclimdb(archive))
+    return _Origin(
+        "aclimdb",
+        provenance,
+        archives,
+        lambda wanted: aclimdb.read_aclimdb(archive, with_unlabelled=wanted),
+    )
 
 
 def _files(recipe: Recipe) -> _Origin:
     settings = recipe.corpus
-    paths = {key: Path(given) for key, given in (("train", settings.train), ("test", settings.test)) if given}
-    for path in paths.values():
+    keys = ("train", "test", "unlabelled") if recipe.wants_unlabelled else ("train", "test")
+    paths = {key: Path(given) for key in keys if (given := getattr(settings, key))}
+    for key, path in paths.items():
         if not path.exists():
-            msg = f"recipe {recipe.name}: {path} is not there (corpus.train, corpus.test)"
+            msg = f"recipe {recipe.name}: {path} is not there (corpus.{key})"
             raise UsageError(msg)
     archives = {key: _sha256_of_any(path) for key, path in paths.items()}
-    return _Origin("files", Provenance.UNVERIFIED, archives, lambda: review_files.read_review_files(settings))
+    return _Origin(
+        "files",
+        Provenance.UNVERIFIED,
+        archives,
+        lambda wanted: review_files.read_review_files(settings, with_unlabelled=wanted),
+    )
 
 
 def _judge(archive: Path, published: Remote, sourcing: Sourcing) -> Provenance:
@@ -162,10 +188,12 @@ def _sha256_of_any(path: Path) -> str:
     return fingerprint([[str(file.relative_to(path)), sha256_of(file)] for file in files])
 
 
-def _write_corpus(origin: _Origin, folder: Path) -> Acquired:
-    corpus = origin.read()
+def _write_corpus(recipe: Recipe, origin: _Origin, folder: Path) -> Acquired:
+    corpus = origin.read(recipe.wants_unlabelled)
     save_reviews(folder / Acquired.TRAIN, corpus.train)
     save_reviews(folder / Acquired.TEST, corpus.test)
+    if corpus.unlabelled:
+        save_texts(folder / Acquired.UNLABELLED, corpus.unlabelled)
     if corpus.words is not None:
         save_words(folder / Acquired.WORDS, corpus.words)
     return Acquired(
@@ -175,4 +203,5 @@ def _write_corpus(origin: _Origin, folder: Path) -> Acquired:
         train_reviews=len(corpus.train),
         test_reviews=len(corpus.test),
         brings_words=corpus.words is not None,
+        unlabelled_reviews=len(corpus.unlabelled),
     )

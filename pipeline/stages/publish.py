@@ -137,6 +137,7 @@ def _card(recipe: Recipe, description: dict[str, Any]) -> str:
         f"  {network.units} units, one sigmoid. It reads the last {recipe.text.max_length} ids of a review.",
         f"- **Learnt from**: {corpus['reviews']['train']:,} reviews of the corpus `{corpus['name']}`",
         f"  ({corpus['provenance']}).",
+        *_teacher_lines(recipe, corpus["reviews"].get("unlabelled", 0)),
         f"- **Accuracy**: {metrics['accuracy']:.4f} on {metrics['reviews']:,} test reviews",
         f"  (95 % interval {low:.4f} to {high:.4f}), area under the ROC curve {metrics['auc']:.4f},",
         f"  calibration error {metrics['calibration_error']:.4f}.",
@@ -150,6 +151,16 @@ def _card(recipe: Recipe, description: dict[str, Any]) -> str:
         "Do not use it to judge people, or texts unlike those it learnt from.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _teacher_lines(recipe: Recipe, unlabelled: int) -> list[str]:
+    """Tell whose scores it learnt from beside the labels."""
+    if recipe.teacher is None:
+        return []
+    return [
+        f"- **Taught by**: an NB-SVM over runs of up to {recipe.teacher.ngrams} words, which scored these",
+        f"  reviews, and {unlabelled:,} unlabelled ones.",
+    ]
 
 
 def _graph_lines(graph: dict[str, Any], gates: list[dict[str, Any]]) -> list[str]:

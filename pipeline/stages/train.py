@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from scipy.special import expit
 from tqdm import tqdm
 
 from pipeline.corpora.splits import Split, load_split
@@ -18,46 +19,61 @@ from pipeline.errors import InterruptedRun
 from pipeline.networks.calibration import calibrate
 from pipeline.networks.fitting import Arrays, fit_network
 from pipeline.networks.recurrent import save_weights
-from pipeline.recipe import Recipe
-from pipeline.reports import Prepared, Trained
+from pipeline.recipe import Recipe, TeacherSettings
+from pipeline.reports import Prepared, Taught, Trained
 from pipeline.runtime.signals import DeferredSignals
 from pipeline.workspace import Done, Workspace, place_to_go_on_from
 
 _log = logging.getLogger("resenha")
 
 
-def train(workspace: Workspace, recipe: Recipe, prepared: Done[Prepared]) -> Done[Trained]:
+def train(
+    workspace: Workspace, recipe: Recipe, prepared: Done[Prepared], taught: Done[Taught] | None = None
+) -> Done[Trained]:
     """Fit the network on the training split; the test split is not looked at.
+
+    Args:
+        workspace: Where the work lies.
+        recipe: What to train.
+        prepared: The reviews.
+        taught: What the recipe's teacher says of them, if it has one: its scores soften the labels, and
+            stand for those of the unlabelled reviews.
 
     Raises:
         InterruptedRun: If Ctrl-C stopped it; the next run goes on after the last whole epoch.
     """
-    seen = prepared.only(Prepared.TRAIN, Prepared.VALIDATION)
+    seen = prepared.only(
+        Prepared.TRAIN, Prepared.VALIDATION, *([Prepared.UNLABELLED] if recipe.teacher else [])
+    )
     return workspace.run_stage(
         "train",
         recipe.name,
-        partial(_train, recipe, seen),
+        partial(_train, recipe, seen, taught),
         report_type=Trained,
         settings={
             "text": recipe.text.model_dump(),
             "network": recipe.network.model_dump(),
             "training": recipe.training.model_dump(),
+            "teacher": recipe.teacher and recipe.teacher.model_dump(include={"share", "temperature"}),
         },
-        inputs=seen.pick(*seen.digests),
+        inputs=seen.pick(*seen.digests) | (taught.pick(Taught.LOGITS) if taught else {}),
     )
 
 
-def _train(recipe: Recipe, prepared: Done[Prepared], folder: Path) -> Trained:
-    train_split = load_split(prepared[Prepared.TRAIN])
+def _train(recipe: Recipe, prepared: Done[Prepared], taught: Done[Taught] | None, folder: Path) -> Trained:
+    lesson = _arrays(load_split(prepared[Prepared.TRAIN]))
+    if recipe.teacher is not None and taught is not None:
+        lesson = _with_teacher(lesson, recipe.teacher, prepared, taught)
     validation = load_split(prepared[Prepared.VALIDATION])
-    steps = sum(-(-len(split.labels) // recipe.training.batch_size) for split in (train_split, validation))
+    rows = (len(lesson[1]), len(validation.labels))
+    steps = sum(-(-many // recipe.training.batch_size) for many in rows)
     try:
         with DeferredSignals() as signals, _Progress(recipe.training.epochs, steps, signals) as progress:
             model, history, seconds = fit_network(
                 recipe.text,
                 recipe.network,
                 recipe.training,
-                _arrays(train_split),
+                lesson,
                 _arrays(validation),
                 watcher=progress,
                 checkpoint=place_to_go_on_from(folder) / "fitting.npz",
@@ -71,7 +87,7 @@ def _train(recipe: Recipe, prepared: Done[Prepared], folder: Path) -> Trained:
         )
         raise InterruptedRun(msg) from error
     if recipe.training.calibrate:
-        calibrate(model, *_arrays(validation))
+        calibrate(model, validation.ids, validation.labels)
     save_weights(model, folder / Trained.WEIGHTS)
     model.save(folder / Trained.MODEL)
     losses = history["val_loss"]
@@ -88,6 +104,25 @@ def _train(recipe: Recipe, prepared: Done[Prepared], folder: Path) -> Trained:
 
 def _arrays(split: Split) -> Arrays:
     return split.ids, split.labels
+
+
+def _with_teacher(
+    labelled: Arrays, teacher: TeacherSettings, prepared: Done[Prepared], taught: Done[Taught]
+) -> Arrays:
+    """Mix a teacher's scores into the labels, and put the unlabelled reviews behind, with its scores alone.
+
+    Source: Hinton, Vinyals and Dean, *Distilling the knowledge in a neural network*, 2015, section 2.
+    """
+    ids, labels = labelled
+    with np.load(taught[Taught.LOGITS], allow_pickle=False) as logits:
+        scores, of_unlabelled = (
+            expit(logits[name] / np.float32(teacher.temperature)) for name in ("labelled", "unlabelled")
+        )
+    softened = teacher.share * scores + (1 - teacher.share) * labels
+    return (
+        np.concatenate([ids, np.load(prepared[Prepared.UNLABELLED], allow_pickle=False)]),
+        np.concatenate([softened, of_unlabelled]).astype(np.float32),
+    )
 
 
 class _Progress:

@@ -13,7 +13,9 @@ FILES = {
     "train/pos/10_9.txt": "A tenth.",
     "train/pos/2_8.txt": "Good.<br />Very.",
     "train/neg/1_1.txt": "Bad\u0085really.",
-    "train/unsup/0_0.txt": "Unlabelled.",
+    "train/unsup/10_0.txt": "A tenth that nobody judged.",
+    "train/unsup/9_0.txt": "Unlabelled.",
+    "test/unsup/1_0.txt": "Not of the dataset.",
     "test/pos/0_10.txt": "Fine.",
     "test/neg/3_2.txt": "Not fine.",
     "test/urls_pos.txt": "http",
@@ -42,6 +44,21 @@ def test_the_labelled_reviews_come_in_the_order_of_their_numbers(tmp_path: Path)
         ("A tenth.", 1),
     ]
     assert [review.label for review in corpus.test] == [0, 1]
+    assert corpus.unlabelled == []
+
+
+def test_the_unlabelled_reviews_come_where_they_are_asked_for(tmp_path: Path) -> None:
+    path = write_archive(tmp_path / "a.tar.gz", FILES)
+    asked = read_aclimdb(path, with_unlabelled=True)
+    assert asked.unlabelled == ["Unlabelled.", "A tenth that nobody judged."]
+    assert (asked.train, asked.test) == (read_aclimdb(path).train, read_aclimdb(path).test)
+
+
+def test_an_unlabelled_review_harms_only_those_who_ask_for_it(tmp_path: Path) -> None:
+    path = write_archive(tmp_path / "a.tar.gz", FILES | {"train/unsup/5_0.txt": "\udcff"})
+    assert len(read_aclimdb(path).train) == 3
+    with pytest.raises(DataError, match="unsup/5_0.txt is not UTF-8 at byte 0"):
+        read_aclimdb(path, with_unlabelled=True)
 
 
 def test_the_unpacked_folder_gives_what_the_archive_gives(tmp_path: Path) -> None:
@@ -49,8 +66,10 @@ def test_the_unpacked_folder_gives_what_the_archive_gives(tmp_path: Path) -> Non
         path = tmp_path / "aclImdb" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8", newline="")
-    from_archive = read_aclimdb(write_archive(tmp_path / "a.tar.gz", FILES))
-    assert read_aclimdb(tmp_path / "aclImdb") == from_archive
+    archive = write_archive(tmp_path / "a.tar.gz", FILES)
+    for asked in (False, True):
+        from_archive = read_aclimdb(archive, with_unlabelled=asked)
+        assert read_aclimdb(tmp_path / "aclImdb", with_unlabelled=asked) == from_archive
 
 
 def test_nothing_is_written_anywhere_whatever_the_names(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.corpora.checks import check_reviews, data_page, removed_duplicates
+from pipeline.corpora.checks import check_reviews, data_page, removed_duplicates, without_reviews
 from pipeline.corpora.corpus import LabelledReview
 from pipeline.errors import DataError
 from pipeline.reports import Acquired
@@ -36,6 +36,28 @@ def test_what_is_odd_in_the_data_is_counted() -> None:
 def test_removing_duplicates_keeps_the_first_and_spares_the_test() -> None:
     kept = removed_duplicates(TRAIN, TEST)
     assert [review.text for review in kept[:4]] == ["one two", "both sides", "?!", "exactly four words here"]
+
+
+def test_texts_that_are_reviews_are_left_out_and_all_others_stay() -> None:
+    texts = ["one two", "new", "one", "in the test too", "new"]
+    assert without_reviews(texts, (*TRAIN, *TEST)) == ["new", "one", "new"]
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        ({"given": 1200, "held_back": 3, "repeated": 4}, "1,200. Left out: 3 that are validation or test reviews, 4 that repeat"),
+        ({"given": 0, "held_back": 0, "repeated": 0}, "the recipe asks for them, and the corpus has none"),
+    ],
+)  # fmt: skip
+def test_the_page_tells_of_unlabelled_reviews_where_they_were_asked_for(
+    found: dict[str, int], told: str
+) -> None:
+    acquired = Acquired("files", "unverified", {}, 12, 12, brings_words=False)
+    checks = check_reviews(TRAIN, TEST, RULE)
+    assert "Unlabelled" not in data_page(acquired, {"train": 10}, checks, 30, "keep")
+    page = data_page(acquired, {"train": 10}, checks | {"unlabelled": found}, 30, "keep")
+    assert f"- Unlabelled reviews: {told}" in page
 
 
 def test_too_few_reviews_are_refused() -> None:

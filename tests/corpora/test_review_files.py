@@ -44,6 +44,44 @@ def test_every_form_gives_the_same_reviews(form: str, tmp_path: Path) -> None:
     assert corpus.test == corpus.train
 
 
+@pytest.mark.parametrize("form", ["csv", "tsv", "jsonl", "folder"])
+def test_unlabelled_reviews_come_in_every_form_and_only_where_they_are_asked_for(
+    form: str, tmp_path: Path
+) -> None:
+    given = settings(write(tmp_path, "csv", ROWS), unlabelled=str(write(tmp_path, form, ROWS)))
+    assert read_review_files(given).unlabelled == []
+    corpus = read_review_files(given, with_unlabelled=True)
+    assert sorted(corpus.unlabelled) == sorted(text for text, _ in ROWS)
+    with_test = given.model_copy(update={"test": given.train})
+    assert read_review_files(with_test, with_unlabelled=True).unlabelled == corpus.unlabelled
+
+
+def test_unlabelled_reviews_need_no_label_and_no_folders_per_label(tmp_path: Path) -> None:
+    (tmp_path / "more.csv").write_text("text\ngood\n")
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more/1.txt").write_text("good")
+    for name in ("more.csv", "more"):
+        given = settings(write(tmp_path, "csv", ROWS), unlabelled=str(tmp_path / name))
+        assert read_review_files(given, with_unlabelled=True).unlabelled == ["good"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"review": "a"}\n', "more.jsonl line 1: 'text' is None"),
+        ('{"text": "a"}\n{"text"\n', "more.jsonl line 2 is not JSON"),
+        (None, "more.jsonl cannot be read: No such file .*corpus.unlabelled name it"),
+    ],
+)
+def test_what_is_no_unlabelled_review_is_refused(content: str | None, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "more.jsonl"
+    if content is not None:
+        path.write_text(content)
+    given = settings(write(tmp_path, "csv", ROWS), unlabelled=str(path))
+    with pytest.raises(DataError, match=message):
+        read_review_files(given, with_unlabelled=True)
+
+
 def test_without_a_test_file_a_share_is_split_off_and_no_review_is_lost_or_doubled(tmp_path: Path) -> None:
     rows = [(f"review {number}", "pos") for number in range(50)]
     given = settings(write(tmp_path, "csv", rows), test_share=0.3)

@@ -16,7 +16,7 @@ from pipeline.recipe import Recipe
 from pipeline.runtime.bundle import read_manifest
 from pipeline.stages.acquire import Sourcing
 from pipeline.workspace import Workspace
-from tests.conftest import TINY_RECIPE
+from tests.conftest import TAUGHT_RECIPE, TINY_RECIPE
 
 pytestmark = pytest.mark.slow
 
@@ -45,17 +45,16 @@ def recipe_file(recipe: Recipe, tmp_path: Path) -> str:
     return str(tmp_path / "tiny.toml")
 
 
-def test_the_flow_publishes_what_the_chain_publishes(
-    recipe: Recipe, recipe_file: str, tmp_path: Path
-) -> None:
-    process = start(tmp_path, recipe_file)
+def test_the_flow_publishes_what_the_chain_publishes(taught_recipe: Recipe, tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(TAUGHT_RECIPE)
+    process = start(tmp_path, str(tmp_path / "tiny.toml"))
     out, err = process.communicate(timeout=180)
     assert process.returncode == 0, err
     assert out.rstrip().splitlines()[-1].strip().startswith("the reviews: files, UNVERIFIED")
-    for stage in ("acquire", "prepare", "train", "evaluate", "export", "check_parity", "publish"):
+    for stage in ("acquire", "prepare", "teach", "train", "evaluate", "export", "check_parity", "publish"):
         assert f"resenha - {stage}: " in err
     assert "epoch 3/3" in err
-    direct = run_chain(Workspace(tmp_path / "direct"), recipe, Sourcing())
+    direct = run_chain(Workspace(tmp_path / "direct"), taught_recipe, Sourcing())
     assert read_manifest(tmp_path / "flow/current").digest == direct.published.digest
 
 

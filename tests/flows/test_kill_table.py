@@ -20,7 +20,9 @@ from tests.flows.stalled_build import GO, STALLED
 
 WAYS = ("exception", "SIGTERM", "kill flow", "kill worker", "kill server")
 SHORT = [("train", "kill flow"), ("export", "SIGTERM"), ("evaluate", "kill server")]
-KEPT = STAGES[: STAGES.index("publish")]
+RUN = [name for name in STAGES if name not in ("teach", "compare")]
+"""Stages of a recipe without a teacher, where nobody is asked."""
+KEPT = RUN[: RUN.index("publish")]
 """Stages whose finished work is kept."""
 
 pytestmark = pytest.mark.slow
@@ -28,7 +30,7 @@ pytestmark = pytest.mark.slow
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if {"stage", "way"} <= set(metafunc.fixturenames):
-        cells = [(stage, way) for stage in STAGES if stage != "compare" for way in WAYS]
+        cells = [(stage, way) for stage in RUN for way in WAYS]
         chosen = cells if metafunc.config.getoption("--long") else SHORT
         metafunc.parametrize(("stage", "way"), chosen, ids=[f"{stage}, {way}" for stage, way in chosen])
 
@@ -42,7 +44,7 @@ def test_a_run_goes_on_from_the_stage_that_was_not_finished(
     record_property: Callable[[str, object], None],
 ) -> None:
     artifacts = tmp_path / "artifacts"
-    for done in KEPT[: STAGES.index(stage)]:
+    for done in KEPT[: RUN.index(stage)]:
         shutil.copytree(finished / "artifacts/runs/tiny" / done, artifacts / "runs/tiny" / done)
     artifacts.mkdir(exist_ok=True)
     before = {path: path.stat().st_mtime_ns for path in artifacts.rglob("stage.json")}
@@ -64,7 +66,7 @@ def test_a_run_goes_on_from_the_stage_that_was_not_finished(
     between = set(artifacts.rglob("stage.json"))
     assert build_service.await_end(build_service.begin("stalled-build/test", **given)) == "COMPLETED"
     again = [path.parts[-3] for path in set(artifacts.rglob("stage.json")) - between]
-    index = STAGES.index(stage)
+    index = RUN.index(stage)
     expected = () if survives or stage not in KEPT else KEPT[index:]
     assert sorted(again) == sorted(expected)
     assert all(path.stat().st_mtime_ns == when for path, when in before.items())

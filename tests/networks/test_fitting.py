@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 
-from pipeline.networks.fitting import Fitting, History, _own_seeds, fit_network
+from pipeline.networks.fitting import Arrays, Fitting, History, _own_seeds, fit_network
 from pipeline.networks.noise import Noise
 from pipeline.networks.recurrent import build_network
 from pipeline.recipe import parse_recipe
@@ -52,14 +52,14 @@ class Watching:
 
 
 def fit(
-    checkpoint: Path, watching: Watching | None = None, **changes: object
+    checkpoint: Path, watching: Watching | None = None, *, train: Arrays = ARRAYS, **changes: object
 ) -> tuple[list[np.ndarray], History]:
     training = RECIPE.training.model_copy(update={"batch_size": 4, "epochs": 3, **changes})
     model, history, seconds = fit_network(
         RECIPE.text,
         RECIPE.network,
         training,
-        ARRAYS,
+        train,
         OTHERS,
         watcher=watching or Watching(),
         checkpoint=checkpoint,
@@ -199,6 +199,18 @@ def test_dropped_features_leave_sums_as_they_are_on_average() -> None:
     shares = noise.keep_features(500, 40)
     assert set(np.unique(shares)) == {0.0, np.float32(1 / 0.75)}
     assert shares.mean() == pytest.approx(1, abs=0.02)
+
+
+def test_labels_may_lie_between_0_and_1_and_their_larger_half_counts_as_positive(tmp_path: Path) -> None:
+    hard, _ = fit(tmp_path / "hard")
+    as_floats, _ = fit(tmp_path / "floats", train=(IDS, ARRAYS[1].astype(np.float32)))
+    assert_same(hard, as_floats)
+    soft = np.where(np.arange(8) < 6, 0.8, 0.3).astype(np.float32)
+    _, history = fit(tmp_path / "soft", train=(IDS, soft), epochs=60)
+    # What is left is the entropy of the labels themselves.
+    entropy = -(soft * np.log(soft) + (1 - soft) * np.log1p(-soft)).mean()
+    assert history["loss"][-1] == pytest.approx(entropy, abs=0.02)
+    assert history["accuracy"][-1] == 1
 
 
 def test_training_ends_where_the_loss_is_no_number(tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ import pytest
 
 from pipeline.corpora import imdb
 from pipeline.corpora.download import Remote
+from pipeline.corpora.splits import load_texts
 from pipeline.errors import DownloadError, UsageError
-from pipeline.recipe import Recipe, load_recipe
+from pipeline.recipe import Recipe, TeacherSettings, load_recipe
+from pipeline.reports import Acquired
 from pipeline.stages import acquire as module
 from pipeline.stages.acquire import Sourcing, acquire
 from pipeline.workspace import Workspace
@@ -110,6 +112,51 @@ def test_a_changed_archive_is_read_again_and_an_equal_one_is_not(
     write_archive(archive, FILES | {"train/pos/77_9.txt": "One more."})
     again = acquire(workspace, QUICK, sourcing)
     assert (again.was_done, again.report.train_reviews) == (False, 4)
+
+
+def test_unlabelled_reviews_are_written_for_a_teacher_who_asks_for_them_alone(
+    workspace: Workspace, taught_recipe: Recipe
+) -> None:
+    done = acquire(workspace, taught_recipe, Sourcing())
+    assert done.report.unlabelled_reviews == len(load_texts(done[Acquired.UNLABELLED])) == 300
+    assert "300 unlabelled" in str(done.report)
+    assert set(done.report.archives) == {"train", "test", "unlabelled"}
+    Path(taught_recipe.corpus.unlabelled or "").unlink()
+    for quiet in ({"teacher": None}, {"teacher": TeacherSettings(unlabelled=False)}):
+        done = acquire(workspace, taught_recipe.model_copy(update=quiet), Sourcing())
+        assert set(done.digests) == {Acquired.TRAIN, Acquired.TEST}
+        assert set(done.report.archives) == {"train", "test"}
+    with pytest.raises(UsageError, match=r"recipe tiny: .*unlabelled.csv is not there \(corpus.unlabelled\)"):
+        acquire(workspace, taught_recipe, Sourcing())
+
+
+def test_changed_unlabelled_reviews_are_read_again(workspace: Workspace, taught_recipe: Recipe) -> None:
+    acquire(workspace, taught_recipe, Sourcing())
+    with Path(taught_recipe.corpus.unlabelled or "").open("a") as stream:
+        stream.write("One more.,\n")
+    again = acquire(workspace, taught_recipe, Sourcing())
+    assert (again.was_done, again.report.unlabelled_reviews) == (False, 301)
+
+
+def test_a_corpus_without_unlabelled_reviews_goes_on_and_says_so_once(
+    workspace: Workspace, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    archive, _ = write_imdb(tmp_path)
+    taught = QUICK.model_copy(update={"teacher": TeacherSettings()})
+    for _ in range(2):
+        with caplog.at_level(logging.WARNING, logger="resenha"):
+            report = acquire(workspace, taught, Sourcing(archive=archive)).report
+        assert report.unlabelled_reviews == 0
+        assert caplog.text.count("the corpus 'imdb' has no unlabelled reviews") == 1
+        caplog.clear()
+
+
+@pytest.mark.parametrize("name", ["sample", "aclimdb"])
+def test_a_corpus_with_unlabelled_reviews_gives_them(name: Any, workspace: Workspace, tmp_path: Path) -> None:
+    archive = write_archive(tmp_path / "a.tar.gz", FILES) if name == "aclimdb" else None
+    taught = QUICK.model_copy(update={"teacher": TeacherSettings()})
+    report = acquire(workspace, taught, Sourcing(name, archive)).report
+    assert report.unlabelled_reviews == {"sample": 4_000, "aclimdb": 2}[name]
 
 
 def test_an_unpacked_folder_will_do_for_aclimdb(workspace: Workspace, tmp_path: Path) -> None:

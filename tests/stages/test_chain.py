@@ -39,7 +39,7 @@ from pipeline.stages.prepare import _ordered, _split
 from pipeline.workspace import Done, Workspace
 from tests.faults.cases import case
 
-NAMES = [name for name in STAGES if name != "compare"]
+NAMES = [name for name in STAGES if name not in ("teach", "compare")]
 WORKED = NAMES[: NAMES.index("publish")]
 """The stages whose finished work is kept; publish and promote are done every time."""
 
@@ -473,7 +473,7 @@ def test_a_person_is_asked_between_the_comparison_and_the_switch(copied: tuple[W
     assert [comparison.promoted for comparison in asked] == [before]
     assert read_manifest(workspace.current).digest == before
     outcome = run_chain(workspace, better, Sourcing(), approve=asked.append)
-    assert [step.name for step in outcome.steps] == list(STAGES)
+    assert [step.name for step in outcome.steps] == [name for name in STAGES if name != "teach"]
     assert read_manifest(workspace.current).digest == outcome.published.digest == asked[1].candidate
 
 
@@ -578,17 +578,18 @@ print(json.dumps({name: sorted(set(stages)) for name, stages in readers.items()}
 def test_nobody_reads_a_test_review_between_prepare_and_evaluate(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    from tests.conftest import TINY_RECIPE, write_tiny_corpus
+    from tests.conftest import TAUGHT_RECIPE, write_tiny_corpus
 
     write_tiny_corpus(tmp_path)
-    (tmp_path / "tiny.toml").write_text(TINY_RECIPE)
+    (tmp_path / "tiny.toml").write_text(TAUGHT_RECIPE)
     command = [sys.executable, "-c", READERS, str(workspace.root), str(tmp_path / "tiny.toml")]
     ended = subprocess.run(command, capture_output=True, check=True, text=True)
     readers = json.loads(ended.stdout.splitlines()[-1])
+    assert "teach" in readers["train_reviews.jsonl"]
     assert "train" in readers["train.npz"]
     assert "evaluate" in readers["test.npz"]
     for name in ("test.jsonl", "test.npz", "test_reviews.jsonl"):
-        assert "train" not in readers[name]
+        assert not {"teach", "train"} & set(readers[name])
 
 
 # Calibration
