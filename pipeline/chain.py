@@ -15,7 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import MissingExtra
 from pipeline.recipe import Recipe
-from pipeline.reports import Acquired, Compared, Comparison, Evaluated, Prepared, Promoted, Published, Trained
+from pipeline.reports import (
+    Acquired,
+    Compared,
+    Comparison,
+    Evaluated,
+    Prepared,
+    Pretrained,
+    Promoted,
+    Published,
+    Taught,
+    Trained,
+)
 from pipeline.workspace import Done, Workspace
 
 if TYPE_CHECKING:
@@ -23,17 +34,17 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("resenha")
 STAGES = (
-    "acquire", "prepare", "teach", "train", "evaluate", "export", "check_parity", "publish", "compare",
-    "promote",
+    "acquire", "prepare", "teach", "pretrain", "train", "evaluate", "export", "check_parity", "publish",
+    "compare", "promote",
 )  # fmt: skip
-"""In their order; ``teach`` runs only for a recipe with a teacher, ``compare`` only where somebody is asked
-before a bundle is promoted."""
+"""In their order; ``teach`` and ``pretrain`` run only for a recipe that asks for them, ``compare`` only where
+somebody is asked before a bundle is promoted."""
 
 RunStage = Callable[..., Any]
 """Takes a stage's name and its verb's arguments, gives its result."""
 
 
-def call_stage(name: str, *arguments: Any) -> Any:
+def call_stage(name: str, *arguments: Any, **options: Any) -> Any:
     """Run a stage here, importing it first.
 
     Raises:
@@ -44,7 +55,7 @@ def call_stage(name: str, *arguments: Any) -> Any:
         module = import_module(f"pipeline.stages.{name}")
     except ModuleNotFoundError as error:
         raise MissingExtra.for_training(error) from error
-    return getattr(module, name)(*arguments)
+    return getattr(module, name)(*arguments, **options)
 
 
 @dataclass(frozen=True)
@@ -140,8 +151,17 @@ def run_training(
     """
     acquired = run("acquire", workspace, recipe, sourcing)
     prepared = run("prepare", workspace, recipe, acquired)
-    taught = [run("teach", workspace, recipe, prepared)] if recipe.teacher else []
-    return acquired, prepared, run("train", workspace, recipe, prepared, *taught)
+    others = taught_and_pretrained(run, workspace, recipe, prepared)
+    return acquired, prepared, run("train", workspace, recipe, prepared, *others)
+
+
+def taught_and_pretrained(
+    run: RunStage, workspace: Workspace, recipe: Recipe, prepared: Done[Prepared]
+) -> tuple[Done[Taught] | None, Done[Pretrained] | None]:
+    """Run what a recipe asks for between ``prepare`` and ``train``; what it does not ask for is None."""
+    taught = run("teach", workspace, recipe, prepared) if recipe.teacher else None
+    pretrained = run("pretrain", workspace, recipe, prepared) if recipe.pretraining else None
+    return taught, pretrained
 
 
 def outcome_table(outcome: Outcome) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pipeline.errors import RecipeError
+from pipeline.ranges import RANGES, read_ranges
 from pipeline.runtime.text import HtmlBreaks, TextRule
 
 CorpusName = Literal["auto", "imdb", "aclimdb", "files", "sample"]
@@ -149,6 +150,16 @@ class TeacherSettings(_Settings):
     """Learn from the corpus's unlabelled reviews, too, by its scores alone."""
 
 
+class PretrainingSettings(_Settings):
+    """What a network learns from the words alone, before it learns from labels."""
+
+    window: Annotated[int, Field(ge=1, le=50)] = 5
+    """Words on either side that are a word's company, of which its first vector is made."""
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.003
+    """Of the language model: from each state the next words are foretold, in one pass over all reviews. Its
+    highest; it rises and falls as a triangular ``training.schedule``."""
+
+
 class TrainingSettings(_Settings):
     """How the network learns; the words are those of ``keras.Model.compile`` and ``fit``."""
 
@@ -230,10 +241,20 @@ class Recipe(_Settings):
     network: NetworkSettings
     teacher: TeacherSettings | None = None
     """None: the network learns from the labels alone."""
+    pretraining: PretrainingSettings | None = None
+    """None: the network begins with weights that are drawn."""
     training: TrainingSettings
     evaluation: EvaluationSettings = EvaluationSettings()
     export: ExportSettings = ExportSettings()
     gates: GateSettings = GateSettings()
+    ranges: dict[str, Any] = {}
+    """For ``resenha tune`` alone, which tries them: by a setting's dotted name ``[16, 32, 64]``, or
+    ``{ from = 0.0005, to = 0.01, scale = "log" }``. No stage and no bundle sees them."""
+
+    @model_validator(mode="after")
+    def _check_ranges(self) -> Recipe:
+        read_ranges(self, self.ranges)
+        return self
 
     @model_validator(mode="after")
     def _check_pairs(self) -> Recipe:
@@ -245,7 +266,7 @@ class Recipe(_Settings):
 
     def to_record(self) -> dict[str, Any]:
         """Give the recipe as JSON can hold it; of a user's paths, the last name only."""
-        record = self.model_dump(mode="json")
+        record = self.model_dump(mode="json", exclude={RANGES})
         for key in _PATHS:
             if record["corpus"][key] is not None:
                 record["corpus"][key] = Path(record["corpus"][key]).name
@@ -253,8 +274,8 @@ class Recipe(_Settings):
 
     @property
     def wants_unlabelled(self) -> bool:
-        """Whether there is a teacher that is to label reviews."""
-        return self.teacher is not None and self.teacher.unlabelled
+        """Whether there is a teacher that is to label reviews, or without one, pretraining to read them."""
+        return self.teacher.unlabelled if self.teacher else self.pretraining is not None
 
     @property
     def text_rule(self) -> TextRule:
@@ -271,6 +292,20 @@ def shipped_recipes() -> list[str]:
     )
 
 
+def check_file_name(path: Path) -> None:
+    """Refuse a name that no recipe's file can have.
+
+    Raises:
+        RecipeError: If it does not end in ``.toml``, or what it names cannot name folders.
+    """
+    if path.suffix != ".toml":
+        msg = f"{path.name!r} is no name for a recipe's file: it has to end in .toml"
+        raise RecipeError(msg)
+    if not _NAME.fullmatch(path.stem):
+        msg = f"the recipe's file name {path.name!r} names folders: use a-z, 0-9, - and _ only"
+        raise RecipeError(msg)
+
+
 def load_recipe(name: str) -> Recipe:
     """Load a shipped recipe by its name, or a user's by the path of its TOML file.
 
@@ -283,9 +318,7 @@ def load_recipe(name: str) -> Recipe:
     if name.endswith(".toml"):
         path = Path(name)
         name = path.stem
-        if not _NAME.fullmatch(name):
-            msg = f"the recipe's file name {path.name!r} names folders: use a-z, 0-9, - and _ only"
-            raise RecipeError(msg)
+        check_file_name(path)
         try:
             content = path.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:

@@ -48,11 +48,11 @@ class Prepared:
     TEST = "test.npz"
     TEST_REVIEWS = "test_reviews.jsonl"
     TRAIN_REVIEWS = "train_reviews.jsonl"
-    """As the arrays, in their order; this and the next three are there for a teacher only."""
+    """As the arrays, in their order; this and the next two are there for a teacher only."""
     VALIDATION_REVIEWS = "validation_reviews.jsonl"
     UNLABELLED_REVIEWS = "unlabelled_reviews.jsonl"
     UNLABELLED = "unlabelled.npy"
-    """Padded token ids, shape ``(reviews, max_length)``, int32."""
+    """Padded token ids, shape ``(reviews, max_length)``, int32; there for a teacher or pretraining only."""
     WORDS = "words.txt"
     PAGE = "data.md"
 
@@ -81,6 +81,26 @@ class Taught:
         return (
             f"{counts} reviews scored by {self.features:,} features, out-of-fold accuracy "
             f"{self.out_of_fold_accuracy:.4f}, validation accuracy {self.validation_accuracy:.4f}"
+        )
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A network has read the reviews, without their labels."""
+
+    reviews: int
+    surprise_at_first: float
+    """Of a word that is foretold, in nats: the mean of the first tenth of all batches."""
+    surprise: float
+    """That of the last tenth."""
+
+    WEIGHTS = "weights.npz"
+    """What has learnt, by the names of ``network_shape.weight_names``."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.reviews:,} reviews read, surprise at a word from {self.surprise_at_first:.2f} "
+            f"to {self.surprise:.2f} nats"
         )
 
 

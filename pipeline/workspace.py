@@ -36,7 +36,8 @@ Report = TypeVar("Report")
 _STAMP = "stage.json"
 _PROJECT = "pipeline"
 _DISTRIBUTIONS = {
-    name: name for name in ("keras", "numpy", "onnx", "onnxruntime", "scipy", "tensorflow", "tf2onnx")
+    name: name
+    for name in ("keras", "numpy", "onnx", "onnxruntime", "optuna", "scipy", "tensorflow", "tf2onnx")
 } | {"sklearn": "scikit-learn"}
 """Packages that results depend on: import name to distribution."""
 

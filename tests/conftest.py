@@ -42,9 +42,9 @@ seed = 1
 """
 TAUGHT_RECIPE = (
     TINY_RECIPE.replace('test = "test.csv"', 'test = "test.csv"\nunlabelled = "unlabelled.csv"')
-    + "\n[teacher]\nngrams = 2\n"
+    + "\n[teacher]\nngrams = 2\n\n[pretraining]\n"
 )
-"""The same with a teacher."""
+"""The same with a teacher and pretraining."""
 _GOOD, _BAD = "good moving warm funny".split(), "bad dull cold slow".split()
 _REST = "the a film was it and of story actor scene".split()
 

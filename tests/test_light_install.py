@@ -20,6 +20,7 @@ HEAVY = (
     "scipy",
     "pandas",
     "pyarrow",
+    "optuna",
 )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from pipeline.metrics import (
     calibration_error,
     choose_threshold,
     measure,
+    paired_interval,
     quality_gates,
 )
 from pipeline.recipe import GateSettings
@@ -119,3 +121,25 @@ def test_measures_count_every_review_once() -> None:
         assert sum(bucket["reviews"] for bucket in metrics[buckets]) == len(LABELS)
     low, high = metrics["accuracy_interval"]
     assert low < 0.8 < high
+
+
+@pytest.mark.parametrize(("first", "second"), [(0.1, 0.1), (0.15, 0.05), (0.02, 0.08), (0.3, 0.1)])
+def test_the_interval_of_a_paired_difference_holds_in_nearly_95_of_100_cases(
+    first: float, second: float
+) -> None:
+    """Over every outcome of 60 reviews, each with its probability."""
+    total, held, both = 60, 0.0, 1 - first - second
+    for won in range(total + 1):
+        for lost in range(total + 1 - won):
+            ways = math.comb(total, won) * math.comb(total - won, lost)
+            chance = first**won * second**lost * both ** (total - won - lost)
+            low, high = paired_interval(won, lost, total)
+            held += ways * chance * (low <= first - second <= high)
+    assert 0.94 < held < 0.98
+
+
+def test_a_paired_difference_turns_round_and_widens_with_the_choice() -> None:
+    low, high = paired_interval(402, 341, 5000)
+    assert (low, high) == pytest.approx((0.0015, 0.0229), abs=1e-4)
+    assert paired_interval(341, 402, 5000) == pytest.approx((-high, -low))
+    assert paired_interval(402, 341, 5000, comparisons=10)[0] < 0 < low

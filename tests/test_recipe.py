@@ -78,7 +78,7 @@ def test_every_problem_is_named_at_once() -> None:
 
 
 def test_a_recipe_that_is_not_there_names_those_that_are() -> None:
-    with pytest.raises(RecipeError, match="shipped are quick, seed"):
+    with pytest.raises(RecipeError, match="shipped are quick, seed, small"):
         load_recipe("sead")
 
 

@@ -17,6 +17,7 @@ from pipeline.cli.merge import merge
 from pipeline.cli.promotion import history, promote, rollback
 from pipeline.cli.score import score
 from pipeline.cli.train import train
+from pipeline.cli.tune import tune
 from pipeline.errors import InputOutputError, InterruptedRun, ResenhaError
 from pipeline.runtime.rows import printable_message
 
@@ -48,6 +49,7 @@ resenha.add_command(history)
 resenha.add_command(promote)
 resenha.add_command(rollback)
 resenha.add_command(train)
+resenha.add_command(tune)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

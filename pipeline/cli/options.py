@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -63,6 +64,12 @@ def _first_word(path: str) -> str:
         reason = str(error.strerror or error)
     msg = f"{printable(path)} is neither 64 hexadecimal digits nor a file that begins with them: {reason}"
     raise click.BadParameter(msg)
+
+
+def show_log(name: str) -> None:
+    """Show on standard error what a logger tells, and the warnings of all."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger(name).setLevel(logging.INFO)
 
 
 def chain_options(command: Command) -> Command:

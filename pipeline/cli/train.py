@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
 import click
 
-from pipeline.cli.options import chain_options
+from pipeline.cli.options import chain_options, show_log
 from pipeline.errors import MissingExtra
 
 
@@ -38,7 +37,6 @@ def train(
         from pipeline.workspace import Workspace
     except ModuleNotFoundError as error:
         raise MissingExtra.for_training(error) from error
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    logging.getLogger("resenha").setLevel(logging.INFO)
+    show_log("resenha")
     sourcing = Sourcing(corpus, archive, archive_sha256)
     click.echo(outcome_table(run_chain(Workspace(artifacts), load_recipe(recipe), sourcing)))

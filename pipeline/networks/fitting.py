@@ -6,12 +6,9 @@ import io
 import json
 import logging
 import math
-import random
-import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -23,16 +20,13 @@ from numpy.typing import NDArray
 
 from pipeline.networks.fused import make_walk, score_packed
 from pipeline.networks.noise import Noise
-from pipeline.networks.optimizers import Optimizer
+from pipeline.networks.optimizers import Optimizer, triangle
 from pipeline.networks.packing import PackedBatch, pack_batch
-from pipeline.networks.recurrent import build_network
-from pipeline.recipe import NetworkSettings, TextSettings, TrainingSettings
+from pipeline.recipe import NetworkSettings, TrainingSettings
 from pipeline.runtime.durable import write_durably
 
 _log = logging.getLogger("resenha")
 _MIDDLE = 0.5
-_RISE = 0.1
-"""Share of all batches over which a triangular schedule rises."""
 
 Arrays = tuple[NDArray[np.int32], NDArray[np.int32 | np.float32]]
 """Padded token ids, shape ``(reviews, max_length)``, and labels, shape ``(reviews,)``: 0 or 1, or of those to
@@ -55,8 +49,30 @@ class Watcher(Protocol):
         """After an epoch, and after what is needed to go on from there has been kept."""
 
 
+class Watchers:
+    """Several watchers in the place of one: each is told in its turn."""
+
+    def __init__(self, *watchers: Watcher) -> None:
+        self._watchers = watchers
+
+    def begin_epoch(self, number: int) -> None:
+        """Before an epoch."""
+        for each in self._watchers:
+            each.begin_epoch(number)
+
+    def end_batch(self, loss: float) -> None:
+        """Between two batches."""
+        for each in self._watchers:
+            each.end_batch(loss)
+
+    def end_epoch(self, number: int, figures: Mapping[str, float], seconds: float) -> None:
+        """After an epoch."""
+        for each in self._watchers:
+            each.end_epoch(number, figures, seconds)
+
+
 def fit_network(
-    text: TextSettings,
+    model: keras.Model,
     network: NetworkSettings,
     training: TrainingSettings,
     train: Arrays,
@@ -64,15 +80,15 @@ def fit_network(
     *,
     watcher: Watcher,
     checkpoint: Path,
-) -> tuple[keras.Model, History, list[float]]:
+) -> tuple[History, list[float]]:
     """Train from fixed seeds; the same arguments give the same weights on the same machine.
 
     Training stops early only when the loss is no longer a number.
 
     Args:
-        text: Words and length of the reviews.
-        network: What is trained.
-        training: How.
+        model: From ``build_seeded_network``; its weights change in place.
+        network: What it was built from.
+        training: How it learns.
         train: Reviews to learn from.
         validation: Reviews to measure each epoch on.
         watcher: Is told how far it is.
@@ -80,13 +96,8 @@ def fit_network(
             would have ended.
 
     Returns:
-        The network, its history, and the seconds of each epoch.
+        The history, and the seconds of each epoch.
     """
-    # Without it, two runs differ: threads add up what they found in any order.
-    tf.config.experimental.enable_op_determinism()
-    keras.utils.set_random_seed(training.seed)
-    with _own_seeds(training.seed):
-        model = build_network(text, network)
     fitting = Fitting(network, training, model)
     fitting.restore(checkpoint)
     while fitting.goes_on:
@@ -95,26 +106,8 @@ def fit_network(
         figures = fitting.run_epoch(train, validation, watcher.end_batch)
         fitting.save(checkpoint)
         watcher.end_epoch(number, figures, fitting.seconds[-1])
-    return fitting.finish(), fitting.history, fitting.seconds
-
-
-@contextmanager
-def _own_seeds(seed: int) -> Iterator[None]:
-    """Let this thread draw the seeds of layers as after ``random.seed(seed)``, whatever other threads draw.
-
-    Keras draws them by ``random.randint`` from the generator of the whole process, which the threads of
-    a server's client, or of a cluster's worker, use for waiting times.
-    """
-    own, drawn, thread = random.Random(seed), random.randint, threading.get_ident()  # noqa: S311
-
-    def draw(low: int, high: int) -> int:
-        return (own.randint if threading.get_ident() == thread else drawn)(low, high)
-
-    random.randint = draw  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        random.randint = drawn
+    fitting.finish()
+    return fitting.history, fitting.seconds
 
 
 class Fitting:
@@ -212,8 +205,7 @@ class Fitting:
         training, share = self._training, 1.0
         if training.schedule == "triangular":
             of_epoch = -(-rows // training.batch_size)
-            done = (self.epochs * of_epoch + batch + 0.5) / (training.epochs * of_epoch)
-            share = min(done / _RISE, (1 - done) / (1 - _RISE))
+            share = triangle((self.epochs * of_epoch + batch + 0.5) / (training.epochs * of_epoch))
         return np.array(training.learning_rate * share, np.float32)
 
     def _batches(
@@ -230,10 +222,9 @@ class Fitting:
             filled[: len(chosen)] = labels[chosen]
             yield pack_batch(change(ids[chosen]), self._network, size), filled, len(chosen)
 
-    def finish(self) -> keras.Model:
-        """Give the network with the weights that the settings want kept."""
+    def finish(self) -> None:
+        """Give the network the weights that the settings want kept."""
         self._model.set_weights(self._best or self._counting_weights())
-        return self._model
 
     def _counting_weights(self) -> Weights:
         return [each.numpy() for each in self._averages or self._weights]

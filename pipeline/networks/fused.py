@@ -149,16 +149,8 @@ def score_packed(
 
 
 def _read(network: NetworkSettings, walk: Walk, weights: Mapping[str, tf.Tensor], half: Half) -> tf.Tensor:
-    """Walk each way, layer by layer, and pool; gives ``(groups, features, rows)``."""
-    # A word's gradients have to stay apart for each place that it stands in: Keras's optimizers square them
-    # one by one, not their sum. So no table of words times kernel here, and one look-up for both ways.
-    words = tf.gather(weights[EMBEDDING], half.tokens)
-    is_word = half.tokens[:, None, :] > 0 if network.masked else tf.ones((1, 1, 1), tf.bool)
-    is_word = tf.broadcast_to(is_word, (words.shape[0], 1, words.shape[1]))
-    states = _walk_ways(network, walk, weights, 1, words, is_word, half)
-    for layer in range(2, network.layers + 1):
-        words = _side_by_side(states, half)
-        states = _walk_ways(network, walk, weights, layer, words, is_word, half)
+    """Walk, and pool; gives ``(groups, features, rows)``."""
+    states = walk_half(network, walk, weights, half)
     features = [
         _POOLINGS[kind](network, half, each, number, weights)
         for kind in network.pooling
@@ -168,6 +160,32 @@ def _read(network: NetworkSettings, walk: Walk, weights: Mapping[str, tf.Tensor]
         found = weigh_ngrams(weights[NGRAMS], half.tokens, half.goes_on, network.ngrams.longest)
         features.append(_sum_groups(found, half)[:, None, :])
     return tf.concat(features, axis=1)
+
+
+def walk_half(
+    network: NetworkSettings, walk: Walk, weights: Mapping[str, tf.Tensor], half: Half
+) -> list[tf.Tensor]:
+    """Walk each way, layer by layer.
+
+    Args:
+        network: What the weights belong to.
+        walk: That of its cell.
+        weights: By the names of ``weight_names``.
+        half: Tensors in place of its arrays.
+
+    Returns:
+        For each direction its last layer's states, ``(steps, units, rows)``, in the order in which it reads.
+    """
+    # A word's gradients have to stay apart for each place that it stands in: Keras's optimizers square them
+    # one by one, not their sum. So no table of words times kernel here, and one look-up for both ways.
+    words = tf.gather(weights[EMBEDDING], half.tokens)
+    is_word = half.tokens[:, None, :] > 0 if network.masked else tf.ones((1, 1, 1), tf.bool)
+    is_word = tf.broadcast_to(is_word, (words.shape[0], 1, words.shape[1]))
+    states = _walk_ways(network, walk, weights, 1, words, is_word, half)
+    for layer in range(2, network.layers + 1):
+        words = _side_by_side(states, half)
+        states = _walk_ways(network, walk, weights, layer, words, is_word, half)
+    return states
 
 
 def _walk_ways(

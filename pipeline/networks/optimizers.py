@@ -15,6 +15,13 @@ from numpy.typing import NDArray
 
 _EPSILON = 1e-7
 """This and the rates below are Keras's defaults."""
+_RISE = 0.1
+"""Share of all batches over which a triangular schedule rises."""
+
+
+def triangle(done: float) -> float:
+    """Give the share of the learning rate that a triangular schedule uses after this share of all batches."""
+    return min(done / _RISE, (1 - done) / (1 - _RISE))
 
 
 class Optimizer:

@@ -65,7 +65,11 @@ def predict_scores(model: keras.Model, padded: NDArray[np.int32]) -> NDArray[np.
 
 def save_weights(model: keras.Model, path: Path) -> None:
     """Write weights as an ``.npz`` of plain arrays: equal weights give equal bytes."""
-    arrays = {f"{number:03d}": weight for number, weight in enumerate(model.get_weights())}
+    save_arrays({f"{number:03d}": weight for number, weight in enumerate(model.get_weights())}, path)
+
+
+def save_arrays(arrays: Mapping[str, NDArray[np.float32]], path: Path) -> None:
+    """Write named arrays as an ``.npz``."""
     # numpy's stub takes the arrays' names for those of its own options.
     save: Callable[..., None] = np.savez
     save(path, **arrays)
@@ -74,9 +78,15 @@ def save_weights(model: keras.Model, path: Path) -> None:
 def load_network(text: TextSettings, network: NetworkSettings, weights: Path) -> keras.Model:
     """Rebuild a trained network from its recipe and its weights."""
     model = build_network(text, network)
-    with np.load(weights, allow_pickle=False) as arrays:
-        model.set_weights([arrays[name] for name in sorted(arrays.files)])
+    arrays = load_arrays(weights)
+    model.set_weights([arrays[name] for name in sorted(arrays)])
     return model
+
+
+def load_arrays(path: Path) -> dict[str, NDArray[np.float32]]:
+    """Read what ``save_arrays`` wrote."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
 
 
 def replace_weights(

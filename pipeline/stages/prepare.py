@@ -56,6 +56,7 @@ def prepare(workspace: Workspace, recipe: Recipe, acquired: Done[Acquired]) -> D
             "validation_split": training.validation_split,
             "labels": [recipe.corpus.negative, recipe.corpus.positive],
             "teacher": recipe.teacher is not None,
+            "pretraining": recipe.pretraining is not None,
             "unlabelled": recipe.wants_unlabelled,
         },
         inputs=acquired.pick(Acquired.TRAIN, Acquired.TEST, *unlabelled, *words),
@@ -95,6 +96,7 @@ def _prepare(recipe: Recipe, acquired: Done[Acquired], folder: Path) -> Prepared
         save_reviews(folder / Prepared.TRAIN_REVIEWS, train)
         save_reviews(folder / Prepared.VALIDATION_REVIEWS, validation)
         save_texts(folder / Prepared.UNLABELLED_REVIEWS, unlabelled)
+    if recipe.teacher is not None or recipe.pretraining is not None:
         np.save(folder / Prepared.UNLABELLED, _pad(tokenizer.encode_batch(unlabelled), recipe.text_rule))
     page = data_page(acquired.report, counts, checks, len(tokenizer.words), recipe.corpus.duplicates)
     (folder / Prepared.PAGE).write_text(page, "utf-8")

@@ -17,10 +17,11 @@ from tqdm import tqdm
 from pipeline.corpora.splits import Split, load_split
 from pipeline.errors import InterruptedRun
 from pipeline.networks.calibration import calibrate
-from pipeline.networks.fitting import Arrays, fit_network
-from pipeline.networks.recurrent import save_weights
+from pipeline.networks.fitting import Arrays, Watcher, Watchers, fit_network
+from pipeline.networks.recurrent import load_arrays, replace_weights, save_weights
+from pipeline.networks.seeds import build_seeded_network
 from pipeline.recipe import Recipe, TeacherSettings
-from pipeline.reports import Prepared, Taught, Trained
+from pipeline.reports import Prepared, Pretrained, Taught, Trained
 from pipeline.runtime.signals import DeferredSignals
 from pipeline.workspace import Done, Workspace, place_to_go_on_from
 
@@ -28,7 +29,13 @@ _log = logging.getLogger("resenha")
 
 
 def train(
-    workspace: Workspace, recipe: Recipe, prepared: Done[Prepared], taught: Done[Taught] | None = None
+    workspace: Workspace,
+    recipe: Recipe,
+    prepared: Done[Prepared],
+    taught: Done[Taught] | None = None,
+    pretrained: Done[Pretrained] | None = None,
+    *,
+    watcher: Watcher | None = None,
 ) -> Done[Trained]:
     """Fit the network on the training split; the test split is not looked at.
 
@@ -38,6 +45,9 @@ def train(
         prepared: The reviews.
         taught: What the recipe's teacher says of them, if it has one: its scores soften the labels, and
             stand for those of the unlabelled reviews.
+        pretrained: The weights to begin with, if the recipe has some learnt before.
+        watcher: Is told how far it is. What it raises ends the training; the next run goes on after the last
+            whole epoch.
 
     Raises:
         InterruptedRun: If Ctrl-C stopped it; the next run goes on after the last whole epoch.
@@ -48,7 +58,7 @@ def train(
     return workspace.run_stage(
         "train",
         recipe.name,
-        partial(_train, recipe, seen, taught),
+        partial(_train, recipe, seen, taught, pretrained, watcher),
         report_type=Trained,
         settings={
             "text": recipe.text.model_dump(),
@@ -56,26 +66,40 @@ def train(
             "training": recipe.training.model_dump(),
             "teacher": recipe.teacher and recipe.teacher.model_dump(include={"share", "temperature"}),
         },
-        inputs=seen.pick(*seen.digests) | (taught.pick(Taught.LOGITS) if taught else {}),
+        inputs=seen.pick(*seen.digests)
+        | (taught.pick(Taught.LOGITS) if taught else {})
+        | (pretrained.pick(Pretrained.WEIGHTS) if pretrained else {}),
     )
 
 
-def _train(recipe: Recipe, prepared: Done[Prepared], taught: Done[Taught] | None, folder: Path) -> Trained:
+def _train(
+    recipe: Recipe,
+    prepared: Done[Prepared],
+    taught: Done[Taught] | None,
+    pretrained: Done[Pretrained] | None,
+    watcher: Watcher | None,
+    folder: Path,
+) -> Trained:
     lesson = _arrays(load_split(prepared[Prepared.TRAIN]))
     if recipe.teacher is not None and taught is not None:
         lesson = _with_teacher(lesson, recipe.teacher, prepared, taught)
     validation = load_split(prepared[Prepared.VALIDATION])
     rows = (len(lesson[1]), len(validation.labels))
     steps = sum(-(-many // recipe.training.batch_size) for many in rows)
+    model = build_seeded_network(recipe.text, recipe.network, recipe.training.seed)
+    if pretrained is not None:
+        model = replace_weights(
+            recipe.text, recipe.network, model, load_arrays(pretrained[Pretrained.WEIGHTS])
+        )
     try:
         with DeferredSignals() as signals, _Progress(recipe.training.epochs, steps, signals) as progress:
-            model, history, seconds = fit_network(
-                recipe.text,
+            history, seconds = fit_network(
+                model,
                 recipe.network,
                 recipe.training,
                 lesson,
                 _arrays(validation),
-                watcher=progress,
+                watcher=progress if watcher is None else Watchers(progress, watcher),
                 checkpoint=place_to_go_on_from(folder) / "fitting.npz",
             )
     except KeyboardInterrupt as error:

@@ -269,7 +269,7 @@ def test_help_shows_examples(capsys: Capture, command: Sequence[str], option: st
     assert "Examples:\n    resenha " in out
 
 
-@pytest.mark.parametrize("command", ["score", "drift", "train", "history", "rollback", "promote"])
+@pytest.mark.parametrize("command", ["score", "drift", "train", "tune", "history", "rollback", "promote"])
 def test_help_names_the_exit_statuses(capsys: Capture, command: str) -> None:
     assert cli.run([command, "--help"]) == 0
     out = capsys.readouterr().out

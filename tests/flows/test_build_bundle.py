@@ -51,7 +51,17 @@ def test_the_flow_publishes_what_the_chain_publishes(taught_recipe: Recipe, tmp_
     out, err = process.communicate(timeout=180)
     assert process.returncode == 0, err
     assert out.rstrip().splitlines()[-1].strip().startswith("the reviews: files, UNVERIFIED")
-    for stage in ("acquire", "prepare", "teach", "train", "evaluate", "export", "check_parity", "publish"):
+    for stage in (
+        "acquire",
+        "prepare",
+        "teach",
+        "pretrain",
+        "train",
+        "evaluate",
+        "export",
+        "check_parity",
+        "publish",
+    ):
         assert f"resenha - {stage}: " in err
     assert "epoch 3/3" in err
     direct = run_chain(Workspace(tmp_path / "direct"), taught_recipe, Sourcing())

@@ -20,8 +20,8 @@ from tests.flows.stalled_build import GO, STALLED
 
 WAYS = ("exception", "SIGTERM", "kill flow", "kill worker", "kill server")
 SHORT = [("train", "kill flow"), ("export", "SIGTERM"), ("evaluate", "kill server")]
-RUN = [name for name in STAGES if name not in ("teach", "compare")]
-"""Stages of a recipe without a teacher, where nobody is asked."""
+RUN = [name for name in STAGES if name not in ("teach", "pretrain", "compare")]
+"""Stages of a recipe without a teacher or pretraining, where nobody is asked."""
 KEPT = RUN[: RUN.index("publish")]
 """Stages whose finished work is kept."""
 

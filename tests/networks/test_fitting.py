@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
 
-from pipeline.networks.fitting import Arrays, Fitting, History, _own_seeds, fit_network
+from pipeline.networks.fitting import Arrays, Fitting, History, fit_network
 from pipeline.networks.noise import Noise
 from pipeline.networks.recurrent import build_network
+from pipeline.networks.seeds import build_seeded_network
 from pipeline.recipe import parse_recipe
 from tests.conftest import TINY_RECIPE
 
@@ -55,8 +55,9 @@ def fit(
     checkpoint: Path, watching: Watching | None = None, *, train: Arrays = ARRAYS, **changes: object
 ) -> tuple[list[np.ndarray], History]:
     training = RECIPE.training.model_copy(update={"batch_size": 4, "epochs": 3, **changes})
-    model, history, seconds = fit_network(
-        RECIPE.text,
+    model = build_seeded_network(RECIPE.text, RECIPE.network, training.seed)
+    history, seconds = fit_network(
+        model,
         RECIPE.network,
         training,
         train,
@@ -165,9 +166,7 @@ def test_averages_are_those_of_the_weights_after_each_batch(tmp_path: Path) -> N
 
 def build_start() -> list[np.ndarray]:
     """The weights that the tiny training begins with."""
-    keras.utils.set_random_seed(RECIPE.training.seed)
-    with _own_seeds(RECIPE.training.seed):
-        return list(build_network(RECIPE.text, RECIPE.network).get_weights())
+    return list(build_seeded_network(RECIPE.text, RECIPE.network, RECIPE.training.seed).get_weights())
 
 
 def test_a_triangular_schedule_rises_and_falls_once() -> None:

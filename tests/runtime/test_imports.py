@@ -14,6 +14,7 @@ import pipeline
 
 HEAVY = (
     "tensorflow", "keras", "tf2onnx", "onnx", "prefect", "pydantic", "sklearn", "scipy", "pandas", "pyarrow",
+    "optuna",
 )  # fmt: skip
 IMPORT_ALL = f"""
 import importlib, pkgutil, sys
@@ -73,6 +74,7 @@ def test_a_heavy_import_would_be_noticed(tmp_path: Path, module: str, heavy: str
         ["verify"],
         ["drift"],
         ["train"],
+        ["tune"],
         ["history"],
         ["rollback"],
         ["promote"],

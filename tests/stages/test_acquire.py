@@ -122,7 +122,7 @@ def test_unlabelled_reviews_are_written_for_a_teacher_who_asks_for_them_alone(
     assert "300 unlabelled" in str(done.report)
     assert set(done.report.archives) == {"train", "test", "unlabelled"}
     Path(taught_recipe.corpus.unlabelled or "").unlink()
-    for quiet in ({"teacher": None}, {"teacher": TeacherSettings(unlabelled=False)}):
+    for quiet in ({"teacher": None, "pretraining": None}, {"teacher": TeacherSettings(unlabelled=False)}):
         done = acquire(workspace, taught_recipe.model_copy(update=quiet), Sourcing())
         assert set(done.digests) == {Acquired.TRAIN, Acquired.TEST}
         assert set(done.report.archives) == {"train", "test"}

@@ -39,7 +39,7 @@ from pipeline.stages.prepare import _ordered, _split
 from pipeline.workspace import Done, Workspace
 from tests.faults.cases import case
 
-NAMES = [name for name in STAGES if name not in ("teach", "compare")]
+NAMES = [name for name in STAGES if name not in ("teach", "pretrain", "compare")]
 WORKED = NAMES[: NAMES.index("publish")]
 """The stages whose finished work is kept; publish and promote are done every time."""
 
@@ -172,13 +172,15 @@ def test_the_test_reviews_pages_are_written_for_people(copied: tuple[Workspace, 
 def planted(kind: str) -> Any:
     """Give a stand-in for fit_network that trains a network with the named fault."""
 
-    def fit(text: Any, network: Any, training: Any, train_split: Any, validation: Any, **watched: Any) -> Any:
+    def fit(
+        model: Any, network: Any, training: Any, train_split: Any, validation: Any, **watched: Any
+    ) -> Any:
         ids, labels = train_split
         if kind == "at chance":
             labels = np.random.default_rng(0).integers(0, 2, len(labels)).astype(np.int32)
         if kind == "diverged":
             training = training.model_copy(update={"learning_rate": 1e30})
-        model, history, seconds = fit_network(text, network, training, (ids, labels), validation, **watched)
+        measured = fit_network(model, network, training, (ids, labels), validation, **watched)
         if kind == "inverted":
             *inner, kernel, bias = model.get_weights()
             model.set_weights([*inner, -kernel, -bias])
@@ -186,7 +188,7 @@ def planted(kind: str) -> Any:
             model.set_weights([*model.get_weights()[:-1], np.array([9.0], dtype=np.float32)])
         if kind == "diverged":
             model.set_weights([weight * np.nan for weight in model.get_weights()])
-        return model, history, seconds
+        return measured
 
     return fit
 
@@ -473,7 +475,9 @@ def test_a_person_is_asked_between_the_comparison_and_the_switch(copied: tuple[W
     assert [comparison.promoted for comparison in asked] == [before]
     assert read_manifest(workspace.current).digest == before
     outcome = run_chain(workspace, better, Sourcing(), approve=asked.append)
-    assert [step.name for step in outcome.steps] == [name for name in STAGES if name != "teach"]
+    assert [step.name for step in outcome.steps] == [
+        name for name in STAGES if name not in ("teach", "pretrain")
+    ]
     assert read_manifest(workspace.current).digest == outcome.published.digest == asked[1].candidate
 
 
@@ -586,10 +590,11 @@ def test_nobody_reads_a_test_review_between_prepare_and_evaluate(
     ended = subprocess.run(command, capture_output=True, check=True, text=True)
     readers = json.loads(ended.stdout.splitlines()[-1])
     assert "teach" in readers["train_reviews.jsonl"]
+    assert "pretrain" in readers["unlabelled.npy"]
     assert "train" in readers["train.npz"]
     assert "evaluate" in readers["test.npz"]
     for name in ("test.jsonl", "test.npz", "test_reviews.jsonl"):
-        assert not {"teach", "train"} & set(readers[name])
+        assert not {"teach", "pretrain", "train"} & set(readers[name])
 
 
 # Calibration

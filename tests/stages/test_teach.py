@@ -67,7 +67,7 @@ def test_texts_and_token_ids_are_of_the_same_reviews_in_the_same_order(
 def test_a_recipe_without_a_teacher_gets_what_it_got_before(
     workspace: Workspace, taught_recipe: Recipe
 ) -> None:
-    alone = prepared_of(workspace, taught_recipe.model_copy(update={"teacher": None}))
+    alone = prepared_of(workspace, taught_recipe.model_copy(update={"teacher": None, "pretraining": None}))
     assert not FOR_A_TEACHER & set(alone.digests)
     assert "unlabelled" not in alone.report.reviews
     # A teacher that asks for no more reviews changes nothing of them.
@@ -163,9 +163,9 @@ def test_training_learns_from_the_mean_of_score_and_label_and_then_from_the_unla
 ) -> None:
     seen: list[Any] = []
 
-    def watch(text: Any, network: Any, training: Any, lesson: Any, validation: Any, **watched: Any) -> Any:
+    def watch(model: Any, network: Any, training: Any, lesson: Any, validation: Any, **watched: Any) -> Any:
         seen.extend([lesson, validation])
-        return fit_network(text, network, training, lesson, validation, **watched)
+        return fit_network(model, network, training, lesson, validation, **watched)
 
     monkeypatch.setattr(train, "fit_network", watch)
     recipe = with_teacher(taught_recipe, share=0.25, temperature=4.0, unlabelled=unlabelled)
@@ -205,7 +205,7 @@ def test_the_chain_runs_it_between_prepare_and_train_and_does_no_more_than_it_ha
     workspace: Workspace, taught_recipe: Recipe
 ) -> None:
     outcome = run_chain(workspace, taught_recipe, Sourcing())
-    assert [step.name for step in outcome.steps][:4] == ["acquire", "prepare", "teach", "train"]
+    assert [step.name for step in outcome.steps][:5] == ["acquire", "prepare", "teach", "pretrain", "train"]
     card = (workspace.current / "README.md").read_text("utf-8")
     assert "**Taught by**: an NB-SVM over runs of up to 2 words" in card
     assert "and 300 unlabelled ones" in card
@@ -249,5 +249,6 @@ def test_a_stage_is_handed_no_test_review(
     run_training(workspace, taught_recipe, Sourcing())
     assert handed == [
         FOR_A_TEACHER - {Prepared.UNLABELLED},
+        {Prepared.TRAIN, Prepared.UNLABELLED},
         {Prepared.TRAIN, Prepared.VALIDATION, Prepared.UNLABELLED},
     ]

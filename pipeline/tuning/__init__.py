@@ -1,0 +1,1 @@
+"""Tuning: a small search over a recipe's ranges, on validation reviews only, within a budget."""
