@@ -49,6 +49,12 @@ SHAPES = [
     ),
 ]
 STORAGES: tuple[Storage, ...] = ("float32", "int8", "int4")
+STORED_SHAPES = [
+    pytest.param(*shape.values, storage, id=f"{shape.id}-{storage}")
+    for shape, storage in itertools.product(SHAPES, STORAGES)
+    # How tables are stored has nothing to do with the rest of a shape, but for n-grams.
+    if storage == "float32" or str(shape.id).endswith(("both ways-max", "everything"))
+]
 
 
 def make_network(cell: str, **settings: Any) -> tuple[NetworkSettings, list[Any]]:
@@ -77,8 +83,7 @@ def run(graph: onnx.ModelProto, ids: NDArray[np.int32]) -> Any:
     return open_session(graph.SerializeToString()).run(["score"], {"token_ids": ids})[0]
 
 
-@pytest.mark.parametrize("storage", STORAGES)
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("shape", "storage"), STORED_SHAPES)
 def test_the_graph_scores_as_keras_does_with_the_weights_it_stores(
     shape: dict[str, Any], storage: Storage
 ) -> None:
@@ -127,8 +132,7 @@ def test_ids_beyond_the_length_are_cut_on_the_left_as_padding_does(cell: str) ->
     assert (run(graph, longer) == run(graph, ids)).all()
 
 
-@pytest.mark.parametrize("storage", STORAGES)
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("shape", "storage"), STORED_SHAPES)
 def test_the_graph_can_be_loaded_with_its_own_vocabulary_only(
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
