@@ -67,7 +67,7 @@ def test_training_is_that_of_keras(cell: str, masked: bool, bidirectional: bool,
 
 
 EVERYTHING: dict[str, Any] = {
-    "layers": 3,
+    "layers": 2,
     "bidirectional": True,
     "pooling": ["last", "attention", "max", "mean"],
     "ngrams": {"longest": 3, "buckets": 256},
@@ -77,12 +77,6 @@ EVERYTHING: dict[str, Any] = {
 @pytest.mark.parametrize("cell", [*CELLS, "mingru"])
 def test_training_of_larger_networks_is_that_of_keras(cell: str) -> None:
     assert_same(make_network(cell, masked=True, **EVERYTHING))
-
-
-@pytest.mark.parametrize("left_out", sorted(EVERYTHING))
-def test_training_of_networks_with_most_of_it_is_that_of_keras(left_out: str) -> None:
-    settings = {name: value for name, value in EVERYTHING.items() if name != left_out}
-    assert_same(make_network("gru", masked=True, **settings))
 
 
 def test_training_with_ngrams_over_padding_is_that_of_keras() -> None:
