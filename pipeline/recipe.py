@@ -176,6 +176,9 @@ class TrainingSettings(_Settings):
     """The default is Keras's."""
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     """Start weights, the order of batches, and what is left out of them."""
+    bucket_by_length: bool = False
+    """Reviews of like length share a batch, and batches come in an order that is drawn. Where the network
+    leaves padding out, there is less of it to walk. The batches are others, so what is learnt is, too."""
     schedule: Literal["constant", "triangular"] = "constant"
     """``triangular``: the learning rate rises from nothing over the first tenth of all batches, and falls
     back over the others (Howard and Ruder, *Universal language model fine-tuning*, 2018)."""

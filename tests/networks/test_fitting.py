@@ -153,6 +153,25 @@ def test_each_of_these_settings_changes_what_is_learnt(tmp_path: Path, name: str
     assert all((one != other).any() for one, other in zip(plain, changed, strict=True))
 
 
+@pytest.mark.parametrize("rows", [1, 4, 5, 203, 400, 403])
+def test_batches_of_like_length_hold_every_row_once_in_another_order_each_epoch(rows: int) -> None:
+    lengths = np.random.default_rng(3).permutation(rows) % 90 + 1
+    ids = (np.arange(90) >= 90 - lengths[:, None]).astype(np.int32)
+    training = RECIPE.training.model_copy(update={"bucket_by_length": True, "batch_size": 4})
+    fitting = Fitting(RECIPE.network, training, build_network(RECIPE.text, RECIPE.network))
+    first = fitting._order(ids)
+    np.testing.assert_array_equal(np.sort(first), np.arange(rows))
+    np.testing.assert_array_equal(fitting._order(ids), first)
+    whole = rows // 4 * 4
+    of_batches = lengths[first[:whole]].reshape(-1, 4)
+    assert np.ptp(of_batches, axis=1).max(initial=0) <= 8
+    if rows >= 203:
+        fitting.seconds.append(1.0)
+        assert (fitting._order(ids) != first).any()
+        # Short and long batches come mixed.
+        assert abs(np.corrcoef(np.arange(whole // 4), of_batches.mean(axis=1))[0, 1]) < 0.4
+
+
 def test_averages_are_those_of_the_weights_after_each_batch(tmp_path: Path) -> None:
     """With one batch an epoch, the weights after each are seen by training up to there."""
     average, _ = fit(tmp_path / "averaged", averaging=0.25, batch_size=8, epochs=3)
