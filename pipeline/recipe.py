@@ -155,9 +155,10 @@ class PretrainingSettings(_Settings):
 
     window: Annotated[int, Field(ge=1, le=50)] = 5
     """Words on either side that are a word's company, of which its first vector is made."""
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.003
-    """Of the language model: from each state the next words are foretold, in one pass over all reviews. Its
-    highest; it rises and falls as a triangular ``training.schedule``."""
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Of the language model: from each state the next words are foretold, in a stretch of every review."""
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.01
+    """Of the language model, its highest; it rises and falls as a triangular ``training.schedule``."""
 
 
 class TrainingSettings(_Settings):

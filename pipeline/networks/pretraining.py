@@ -60,7 +60,7 @@ def pretrain(
     *,
     after_batch: Callable[[float], None],
 ) -> dict[str, NDArray[np.float32]]:
-    """Read every review once; the same arguments give the same weights on the same machine.
+    """Read the reviews; the same arguments give the same weights on the same machine.
 
     Args:
         text: Number of words.
@@ -87,8 +87,12 @@ def pretrain(
     )
     model = _LanguageModel(first_layer, learnt, _count(ids, text.num_words), training.seed)
     draws = np.random.default_rng((training.seed, 0, 2))
-    size, order = training.batch_size, draws.permutation(len(ids))
-    batches = [order[start : start + size] for start in range(0, len(order), size)]
+    size = training.batch_size
+    batches = [
+        order[start : start + size]
+        for order in (draws.permutation(len(ids)) for _ in range(pretraining.epochs))
+        for start in range(0, len(order), size)
+    ]
     for number, rows in enumerate(batches):
         rate = pretraining.learning_rate * triangle((number + 0.5) / len(batches))
         stretch = _stretch(ids[rows], draws)

@@ -56,7 +56,7 @@ def _pretrain(
 ) -> Pretrained:
     unlabelled = np.load(prepared[Prepared.UNLABELLED], allow_pickle=False)
     ids = np.concatenate([load_split(prepared[Prepared.TRAIN]).ids, unlabelled])
-    batches = -(-len(ids) // recipe.training.batch_size)
+    batches = pretraining.epochs * -(-len(ids) // recipe.training.batch_size)
     try:
         with DeferredSignals() as signals, _Progress(batches, signals) as progress:
             weights = pretrain_network(
