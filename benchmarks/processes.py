@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -17,11 +18,13 @@ from pipeline.errors import ResenhaError
 # benchmark with TensorFlow in it. ru_maxrss is in KiB, on macOS in bytes.
 _LAUNCHER = """
 import json, resource, subprocess, sys, time
-command, text, output, kill_after = json.loads(sys.argv[1])
+command, text, output, kill_after, shows_errors = json.loads(sys.argv[1])
 pipe = subprocess.PIPE
 where = dict(stdout=pipe, stderr=subprocess.STDOUT)
 if output:
     where = dict(stdout=open(output, "wb"), stderr=pipe)
+if shows_errors:
+    where["stderr"] = None
 started = time.perf_counter()
 process = subprocess.Popen(command, stdin=pipe, **where)
 try:
@@ -54,6 +57,7 @@ def run_process(
     kill_after: float | None = None,
     allowed: Collection[int] = (0,),
     environment: Mapping[str, str] = os.environ,
+    shows_errors: bool = False,
 ) -> Finished:
     """Run a command from its start to its end.
 
@@ -64,18 +68,28 @@ def run_process(
         kill_after: Seconds after which it is ended by SIGKILL, if it has not ended by then.
         allowed: Exit statuses that mean no failure.
         environment: What it is started with.
+        shows_errors: Whether what it writes to standard error is passed on as it comes; what it says when
+            it fails has to stand on its standard output then.
 
     Raises:
         ResenhaError: If its exit status is another one.
     """
-    job = [list(command), text, str(output) if output else None, kill_after]
+    job = [list(command), text, str(output) if output else None, kill_after, shows_errors]
     launcher = [sys.executable, "-S", "-c", _LAUNCHER, json.dumps(job)]
     # An installed package has its bytecode beside it; a folder of sources writes it in its first run.
     environment = {name: value for name, value in environment.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    answer = subprocess.run(launcher, capture_output=True, text=True, check=True, env=environment).stdout
+    errors = None if shows_errors else subprocess.PIPE
+    answer = subprocess.run(
+        launcher, stdout=subprocess.PIPE, stderr=errors, text=True, check=True, env=environment
+    ).stdout
     status, seconds, peak, said = json.loads(answer)
     was_killed = kill_after is not None and status == -signal.SIGKILL
     if status not in allowed and not was_killed:
         msg = f"{' '.join(command)} ended with exit status {status}: {said}"
         raise ResenhaError(msg)
     return Finished(seconds, peak, was_killed)
+
+
+def own_peak_bytes() -> int:
+    """Give the most memory that this process has held, which is its own only below ``run_process``."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

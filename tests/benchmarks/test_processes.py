@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.processes import run_process
+from benchmarks.processes import own_peak_bytes, run_process
 from pipeline.errors import ResenhaError
 
 
@@ -62,3 +62,21 @@ def test_a_process_that_kills_itself_was_not_killed_by_us() -> None:
     command = [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]
     with pytest.raises(ResenhaError, match="exit status -9"):
         run_process(command)
+
+
+def test_what_is_said_on_standard_error_can_be_passed_on_as_it_comes(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    speak = "import sys; print('epoch 1', file=sys.stderr); print('broken'); sys.exit(1)"
+    with pytest.raises(ResenhaError, match="exit status 1: broken"):
+        run_process([sys.executable, "-c", speak], shows_errors=True)
+    assert capfd.readouterr().err == "epoch 1\n"
+
+
+def test_a_process_below_knows_its_own_peak() -> None:
+    held = bytearray(300_000_000)
+    script = (
+        "from benchmarks.processes import own_peak_bytes; raise SystemExit(own_peak_bytes() > 200_000_000)"
+    )
+    run_process([sys.executable, "-c", script])
+    assert own_peak_bytes() > len(held)
