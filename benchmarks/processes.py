@@ -17,7 +17,7 @@ from pipeline.errors import ResenhaError
 # A child's peak starts with its parent's, so the parent has to be small: this one, not the
 # benchmark with TensorFlow in it. ru_maxrss is in KiB, on macOS in bytes.
 _LAUNCHER = """
-import json, resource, subprocess, sys, time
+import json, os, resource, subprocess, sys, threading, time
 command, text, output, kill_after, shows_errors = json.loads(sys.argv[1])
 pipe = subprocess.PIPE
 where = dict(stdout=pipe, stderr=subprocess.STDOUT)
@@ -27,6 +27,11 @@ if shows_errors:
     where["stderr"] = None
 started = time.perf_counter()
 process = subprocess.Popen(command, stdin=pipe, **where)
+def end_with(parent):
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    process.kill()
+threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
 try:
     said = process.communicate(text.encode(), timeout=kill_after)
 except subprocess.TimeoutExpired:
@@ -59,7 +64,7 @@ def run_process(
     environment: Mapping[str, str] = os.environ,
     shows_errors: bool = False,
 ) -> Finished:
-    """Run a command from its start to its end.
+    """Run a command from its start to its end, or to that of this process, if it is killed.
 
     Args:
         command: Program and arguments.
