@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from pipeline.networks.recurrent import build_network
-from pipeline.recipe import NetworkSettings, TextSettings
+from pipeline.recipe import NetworkSettings, TextSettings, load_recipe
 from pipeline.runtime.text import TextRule
 
 EMBEDDING_SIZE = 32
@@ -34,6 +34,14 @@ NETWORKS = (
     _network("LSTM 32", cell="lstm", units=32),
     _network("LSTM 64", cell="lstm", units=64),
     _network("BiGRU 48", cell="gru", units=48, bidirectional=True),
+    _network("minGRU 32", cell="mingru", units=32),
+    _network("SimpleRNN 32, without padding", cell="simple", units=32, masked=True),
+    _network("GRU 32, without padding", cell="gru", units=32, masked=True),
+    _network("LSTM 32, without padding", cell="lstm", units=32, masked=True),
+    _network("minGRU 32, without padding", cell="mingru", units=32, masked=True),
+    _network("GRU 32, two layers", cell="gru", units=32, masked=True, layers=2),
+    _network("GRU 32, attention", cell="gru", units=32, masked=True, pooling="attention"),
+    Network("as recipe `small`", load_recipe("small").network),
 )
 
 

@@ -18,6 +18,7 @@ class Spread:
     """A figure measured several times."""
 
     median: float
+    """Or another middle, where whoever measured it says so."""
     low: float
     """The least value."""
     high: float
@@ -28,6 +29,12 @@ class Spread:
         """Sum up at least one value."""
         known = list(values)
         return cls(statistics.median(known), min(known), max(known))
+
+    @classmethod
+    def around_mean(cls, values: Iterable[float]) -> Spread:
+        """Sum up at least one value by its mean, as is due to luck that differs from run to run."""
+        known = list(values)
+        return cls(statistics.fmean(known), min(known), max(known))
 
 
 @dataclass(frozen=True)

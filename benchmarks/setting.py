@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from benchmarks.trained_rivals import School, school_of
 from pipeline.chain import call_stage, run_chain
 from pipeline.corpora.corpus import LabelledReview, Provenance
 from pipeline.corpora.splits import load_reviews
-from pipeline.recipe import load_recipe
+from pipeline.recipe import CorpusName, load_recipe
 from pipeline.reports import Acquired, Published, Trained
 from pipeline.runtime.cores import usable_cores
 from pipeline.stages.acquire import Sourcing
@@ -29,16 +30,22 @@ class Setting:
     reviews: str
     """What the reviews are, in words."""
     is_synthetic: bool
+    corpus: CorpusName
+    """The name of what they are, as a recipe's ``corpus.name`` has it."""
+    sourcing: Sourcing
+    """Where they come from."""
     train: Sequence[LabelledReview]
     test: Sequence[LabelledReview]
+    digests: Mapping[str, str]
+    """SHA-256 of the files of both, by ``Acquired``'s names."""
     bundle: Path
     """The recipe ``seed``, trained on ``train``."""
     network: Path
     """The same as Keras keeps it."""
     folder: Path
     """Where all of this lies, on a disk with room for the files of a contest."""
-    cache: Path
-    """Where rivals trained on ``train`` are kept."""
+    school: School
+    """For rivals that learn from ``train``, too."""
     threads: int
     """Threads that everybody may use."""
     is_long: bool
@@ -69,12 +76,15 @@ def prepare_setting(folder: Path, sourcing: Sourcing, *, is_long: bool) -> Setti
     return Setting(
         reviews=str(report),
         is_synthetic=report.provenance == Provenance.SYNTHETIC,
+        corpus=cast("CorpusName", report.corpus),
+        sourcing=sourcing,
         train=load_reviews(acquired[Acquired.TRAIN]),
         test=load_reviews(acquired[Acquired.TEST]),
+        digests={name: acquired.digests[name] for name in (Acquired.TRAIN, Acquired.TEST)},
         bundle=Path(published.bundle),
         network=trained[Trained.MODEL],
         folder=folder,
-        cache=folder / "rivals" / acquired.digests[Acquired.TRAIN][:16],
+        school=school_of(folder, acquired[Acquired.TRAIN], acquired.digests[Acquired.TRAIN]),
         threads=usable_cores(),
         is_long=is_long,
     )

@@ -18,7 +18,15 @@ from benchmarks.pairing import Spread, take_turns
 from benchmarks.setting import RECIPE, Setting
 from benchmarks.tables import Section, Table, number_text, spread_text
 from benchmarks.targets import Figure
-from benchmarks.trained_rivals import FASTTEXT, POSITIVE, fasttext_model, on_one_line, tfidf_model
+from benchmarks.trained_rivals import (
+    FASTTEXT,
+    POSITIVE,
+    TFIDF,
+    load_fasttext,
+    on_one_line,
+    open_rival,
+    train_rival,
+)
 from pipeline.networks.recurrent import load_network
 from pipeline.recipe import load_recipe
 from pipeline.reports import Trained
@@ -26,10 +34,7 @@ from pipeline.runtime.bundle import MODEL
 from pipeline.runtime.rows import Score
 from pipeline.runtime.scorer import Scorer
 
-_TFIDF, _KERAS = (
-    "TF-IDF, 1 and 2 words, + logistic regression",
-    f"Keras `predict`, {KERAS_BATCH}, behind `TextVectorization`",
-)
+_KERAS = f"Keras `predict`, {KERAS_BATCH}, behind `TextVectorization`"
 _OURS = f"**Resenha**, bundle `{RECIPE}`"
 _OURS_SMALL = f"{_OURS}, int8"
 
@@ -68,7 +73,7 @@ def measure(setting: Setting) -> Section:
     figures = {
         Figure.FLOAT_SIZE: Spread.over([sizes[_OURS]]),
         Figure.INT8_SIZE: Spread.over([sizes[_OURS_SMALL]]),
-        Figure.TEXT_OVER_TFIDF: rounds.ratio(_TFIDF, _OURS),
+        Figure.TEXT_OVER_TFIDF: rounds.ratio(TFIDF, _OURS),
     }
     if (name := next(iter(FASTTEXT))) in entries:
         figures[Figure.TEXT_OVER_FASTTEXT] = rounds.ratio(name, _OURS)
@@ -84,11 +89,10 @@ def measure(setting: Setting) -> Section:
 def _entries(setting: Setting) -> list[tuple[str, _Entry]]:
     scorer = Scorer.load(setting.bundle, threads=setting.threads)
     entries = [(name, _fasttext(name, setting)) for name in FASTTEXT if is_installed("fasttext-community")]
-    tfidf, tfidf_file = tfidf_model(setting)
     keras_model = KerasTextModel(setting.network, scorer.tokenizer)
     return [
         *entries,
-        (_TFIDF, _Entry(lambda texts: tfidf.predict(texts).astype(bool), tfidf_file.stat().st_size, "1")),
+        (TFIDF, _tfidf(setting)),
         (
             _KERAS,
             _Entry(
@@ -115,8 +119,15 @@ def _small_entry(setting: Setting, scorer: Scorer) -> _Entry:
     return _our_entry(ours.make_scorer(graph, threads=setting.threads), size)
 
 
+def _tfidf(setting: Setting) -> _Entry:
+    file = train_rival(TFIDF, setting.school).file
+    score = open_rival(TFIDF, file)
+    return _Entry(lambda texts: score(texts) >= 0.5, file.stat().st_size, "1")
+
+
 def _fasttext(name: str, setting: Setting) -> _Entry:
-    model, path = fasttext_model(name, setting)
+    path = train_rival(name, setting.school).file
+    model = load_fasttext(path)
 
     def label(texts: Sequence[str]) -> NDArray[np.bool_]:
         labels, _ = model.predict(texts)

@@ -20,6 +20,7 @@ from pipeline.reports import (
     Compared,
     Comparison,
     Evaluated,
+    Exported,
     Prepared,
     Pretrained,
     Promoted,
@@ -81,6 +82,19 @@ class Outcome:
     steps: list[Step]
 
 
+@dataclass(frozen=True)
+class Bundled:
+    """What the stages made, from reviews to a published bundle."""
+
+    acquired: Done[Acquired]
+    prepared: Done[Prepared]
+    trained: Done[Trained]
+    evaluated: Done[Evaluated]
+    exported: Done[Exported]
+    compared: Done[Compared]
+    published: Published
+
+
 @dataclass
 class _Clock:
     """Runs stages one after the other, tells the log of each, and keeps what the table needs."""
@@ -126,19 +140,30 @@ def run_chain(
         ResenhaError: What a stage raises; the chain stops there.
     """
     step = _Clock(run)
-    acquired, prepared, trained = run_training(workspace, recipe, sourcing, run=step)
-    evaluated = step("evaluate", workspace, recipe, acquired, prepared, trained)
-    exported = step("export", workspace, recipe, acquired, prepared, trained, evaluated)
-    compared = step("check_parity", workspace, recipe, prepared, trained, exported)
-    published = step("publish", workspace, recipe, acquired, prepared, evaluated, exported, compared)
+    made = run_to_bundle(workspace, recipe, sourcing, run=step)
     approved = []
     if approve is not None:
-        approved = [step("compare", workspace, recipe, prepared, published)]
+        approved = [step("compare", workspace, recipe, made.prepared, made.published)]
         approve(*approved)
-    promoted = step("promote", workspace, recipe, prepared, published, *approved)
-    return Outcome(
-        recipe, acquired.report, evaluated.report, compared.report, published, promoted, step.steps
-    )
+    promoted = step("promote", workspace, recipe, made.prepared, made.published, *approved)
+    reports = made.acquired.report, made.evaluated.report, made.compared.report
+    return Outcome(recipe, *reports, made.published, promoted, step.steps)
+
+
+def run_to_bundle(
+    workspace: Workspace, recipe: Recipe, sourcing: Sourcing, *, run: RunStage = call_stage
+) -> Bundled:
+    """Run the stages as far as the published bundle, as ``run_chain`` does; nothing is promoted.
+
+    Raises:
+        ResenhaError: What a stage raises.
+    """
+    acquired, prepared, trained = run_training(workspace, recipe, sourcing, run=run)
+    evaluated = run("evaluate", workspace, recipe, acquired, prepared, trained)
+    exported = run("export", workspace, recipe, acquired, prepared, trained, evaluated)
+    compared = run("check_parity", workspace, recipe, prepared, trained, exported)
+    published = run("publish", workspace, recipe, acquired, prepared, evaluated, exported, compared)
+    return Bundled(acquired, prepared, trained, evaluated, exported, compared, published)
 
 
 def run_training(

@@ -8,7 +8,7 @@ import pytest
 from benchmarks import ours
 from benchmarks.networks import NETWORKS, Network, draw_network
 from benchmarks.onnx_rivals import best_way
-from benchmarks.operator_graph import export_operator
+from benchmarks.operator_graph import export_operator, is_one_operator
 from pipeline.graphs.portable import export_portable
 from pipeline.networks.recurrent import predict_scores
 from pipeline.runtime.padding import pad_batch
@@ -23,7 +23,35 @@ REVIEWS = [SOURCE.integers(1, 40, length).tolist() for length in (1, 2, 11, 12, 
 ROWS = np.array([[0] * (RULE.max_length - len(ids)) + ids for ids in REVIEWS], dtype=np.int32)
 
 
-@pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.name)
+def has_operator(network: Network) -> bool:
+    return is_one_operator(network.settings)
+
+
+@pytest.mark.parametrize(
+    "network", [each for each in NETWORKS if not has_operator(each)], ids=lambda network: network.name
+)
+def test_a_network_without_an_operator_scores_reviews_apart_and_as_its_plain_graph_does(
+    network: Network,
+) -> None:
+    model = draw_network(network, RULE)
+    expected = predict_scores(model, ROWS)
+    assert np.ptp(expected) > 0.01
+    session = open_session(export_portable(model, RULE.max_length).SerializeToString())
+    assert session.run(["score"], {"token_ids": ROWS})[0] == pytest.approx(expected, abs=1e-6)
+
+
+def test_no_operator_is_a_rival_where_it_would_be_another_network() -> None:
+    without = [network.name for network in NETWORKS if not has_operator(network)]
+    assert without == [
+        "minGRU 32",
+        "minGRU 32, without padding",
+        "GRU 32, two layers",
+        "GRU 32, attention",
+        "as recipe `small`",
+    ]
+
+
+@pytest.mark.parametrize("network", [*filter(has_operator, NETWORKS)], ids=lambda network: network.name)
 def test_the_operator_graph_scores_as_keras_does_however_much_padding_is_left_out(network: Network) -> None:
     model = draw_network(network, RULE)
     expected = predict_scores(model, ROWS)

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from benchmarks.processes import run_process
+from benchmarks.processes import own_peak_bytes, run_process
 from pipeline.errors import ResenhaError
 
 
@@ -62,3 +67,50 @@ def test_a_process_that_kills_itself_was_not_killed_by_us() -> None:
     command = [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]
     with pytest.raises(ResenhaError, match="exit status -9"):
         run_process(command)
+
+
+def test_what_is_said_on_standard_error_can_be_passed_on_as_it_comes(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    speak = "import sys; print('epoch 1', file=sys.stderr); print('broken'); sys.exit(1)"
+    with pytest.raises(ResenhaError, match="exit status 1: broken"):
+        run_process([sys.executable, "-c", speak], shows_errors=True)
+    assert capfd.readouterr().err == "epoch 1\n"
+
+
+def test_a_process_below_knows_its_own_peak() -> None:
+    held = bytearray(300_000_000)
+    script = (
+        "from benchmarks.processes import own_peak_bytes; raise SystemExit(own_peak_bytes() > 200_000_000)"
+    )
+    run_process([sys.executable, "-c", script])
+    assert own_peak_bytes() > len(held)
+
+
+def test_whoever_is_killed_leaves_no_process_behind(tmp_path: Path) -> None:
+    sleeper = "import os, pathlib, sys, time; pathlib.Path(sys.argv[1]).write_text(str(os.getpid())); time.sleep(60)"
+    command = [sys.executable, "-S", "-c", sleeper, str(tmp_path / "began")]
+    above = (
+        "import json, sys; from benchmarks.processes import run_process; run_process(json.loads(sys.argv[1]))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", above, json.dumps(command)])
+    wait_for(lambda: (tmp_path / "began").exists() and (tmp_path / "began").read_text())
+    process.kill()
+    process.wait()
+    below = int((tmp_path / "began").read_text())
+    wait_for(lambda: not is_running(below))
+
+
+def wait_for(is_so: Callable[[], object]) -> None:
+    end = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True

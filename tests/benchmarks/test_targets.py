@@ -32,6 +32,11 @@ def test_a_verdict_shows_what_was_measured() -> None:
     assert judge(CEILING, figures)[1:] == ("≤ 1,500 KB", "1,415 KB", "yes")
 
 
+def test_what_falls_just_short_does_not_read_as_if_it_had_not() -> None:
+    share = Target(Figure.SMALL_ACCURACY, 0.905, "", is_floor=True)
+    assert judge(share, {share.figure: Spread(0.90491, 0.90491, 0.90491)})[2:] == ("0.9049", "**no**")
+
+
 def test_what_was_not_measured_is_neither_reached_nor_missed() -> None:
     assert judge(FLOOR, {})[2:] == ("not measured", "–")
 
