@@ -187,6 +187,9 @@ class TrainingSettings(_Settings):
     """Share of the words that the network is told it does not know, anew each time."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of the last layer's features that are left out, anew each time."""
+    ngrams_apart: bool = False
+    """The recurrence and ``network.ngrams`` each learn to tell the label without the other, and the network
+    is their mean: two that err in different places are worth more than two that rely on each other."""
     averaging: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """What counts are moving averages of the weights, which keep this share of themselves at each batch, less
     at first (Polyak and Juditsky 1992); 0 takes the weights themselves."""
@@ -265,6 +268,9 @@ class Recipe(_Settings):
         size = self.network.embedding_size
         if self.export.weights == "int4" and size % 2:
             msg = f"export.weights is 'int4', two to a byte: network.embedding_size {size} has to be even"
+            raise ValueError(msg)
+        if self.training.ngrams_apart and not self.network.ngrams:
+            msg = "training.ngrams_apart needs network.ngrams"
             raise ValueError(msg)
         return self
 

@@ -135,8 +135,12 @@ class Fitting:
     def _score(
         self, weights: list[tf.Variable], batch: PackedBatch, labels: tf.Tensor, kept: tf.Tensor | float = 1.0
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        scores = score_packed(self._network, self._walk, weights, batch, kept)
-        return scores, keras.losses.binary_crossentropy(labels[:, None], scores[:, None])
+        views = score_packed(self._network, self._walk, weights, batch, kept)
+        views = tf.reshape(views, (-1, labels.shape[0]))
+        losses = keras.losses.binary_crossentropy(
+            (tf.ones_like(views) * labels)[:, :, None], views[:, :, None]
+        )
+        return tf.reduce_mean(views, axis=0), tf.reduce_mean(losses, axis=0)
 
     def _learn_from_batch(
         self, batch: PackedBatch, labels: tf.Tensor, shares: tf.Tensor, kept: tf.Tensor, rate: tf.Tensor

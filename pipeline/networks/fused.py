@@ -136,16 +136,17 @@ def score_packed(
         walk: That of its cell.
         weights: In the order of ``keras.Model.get_weights``.
         batch: Tensors in place of its arrays.
-        shares: Of each row's features what the last layer gets of them, ``(batch, features)`` or one number.
+        shares: Of each row's features what the last layer gets of them, ``(batch, features)`` or one number;
+            or several of these, ``(views, batch, features)``.
 
     Returns:
-        Probabilities of the positive label, float32 ``(batch,)``.
+        Probabilities of the positive label, float32 ``(batch,)`` or ``(views, batch)``.
     """
     named = dict(zip(weight_names(network), weights, strict=True))
     kernel, bias = named["dense_kernel"], named["dense_bias"]
     found = tf.concat([_read(network, walk, named, half) for half in batch.halves], axis=0)
     features = tf.gather(tf.reshape(tf.transpose(found, (0, 2, 1)), (-1, kernel.shape[0])), batch.places)
-    return tf.sigmoid(tf.matmul(features * shares, kernel) + bias)[:, 0]
+    return tf.sigmoid(tf.tensordot(features * shares, kernel, 1) + bias)[..., 0]
 
 
 def _read(network: NetworkSettings, walk: Walk, weights: Mapping[str, tf.Tensor], half: Half) -> tf.Tensor:

@@ -25,9 +25,20 @@ class Noise:
         return np.where(is_forgotten, np.int32(UNKNOWN_ID), ids)
 
     def keep_features(self, rows: int, features: int) -> NDArray[np.float32]:
-        """Give shares of features: 0, or what keeps their sum (Srivastava et al., *Dropout*, 2014)."""
-        share = self._training.dropout
-        if not share:
-            return np.ones((1, 1), np.float32)
-        is_kept = self._draws.random((rows, features), np.float32) >= share
-        return is_kept.astype(np.float32) / np.float32(1 - share)
+        """Give shares of features, ``(views, rows, features)``: 0, or what keeps their sum.
+
+        Where n-grams, whose feature is the last one, learn apart, a view has twice the others, and one twice
+        theirs: of the sums that these come to, the network's own is the mean.
+
+        Source: Srivastava et al., *Dropout*, 2014.
+        """
+        share, apart = self._training.dropout, self._training.ngrams_apart
+        if not share and not apart:
+            return np.ones((1, 1, 1), np.float32)
+        is_kept = self._draws.random((1, rows, features), np.float32) >= share
+        shares = is_kept.astype(np.float32) / np.float32(1 - share)
+        if not apart:
+            return shares
+        of_ngrams = np.zeros_like(shares)
+        of_ngrams[:, :, -1] = 2
+        return np.concatenate([2 * shares * (of_ngrams == 0), of_ngrams])

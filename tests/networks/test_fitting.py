@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.network_shape import NGRAMS, weight_names
 from pipeline.networks.fitting import Arrays, Fitting, History, fit_network
 from pipeline.networks.noise import Noise
 from pipeline.networks.recurrent import build_network
 from pipeline.networks.seeds import build_seeded_network
-from pipeline.recipe import parse_recipe
+from pipeline.recipe import NetworkSettings, parse_recipe
 from tests.conftest import TINY_RECIPE
 
 RECIPE = parse_recipe("tiny", TINY_RECIPE)
@@ -214,9 +215,42 @@ def test_forgotten_words_are_unknown_and_padding_and_start_stay() -> None:
 
 def test_dropped_features_leave_sums_as_they_are_on_average() -> None:
     noise = Noise(RECIPE.training.model_copy(update={"dropout": 0.25}), 0)
-    shares = noise.keep_features(500, 40)
+    (shares,) = noise.keep_features(500, 40)
     assert set(np.unique(shares)) == {0.0, np.float32(1 / 0.75)}
     assert shares.mean() == pytest.approx(1, abs=0.02)
+
+
+def test_ngrams_apart_are_seen_without_the_others_and_the_mean_of_both_is_the_network() -> None:
+    apart = {"ngrams_apart": True, "dropout": 0.25}
+    others, ngrams = Noise(RECIPE.training.model_copy(update=apart), 0).keep_features(500, 40)
+    assert set(np.unique(others[:, :-1])) == {0.0, np.float32(2 / 0.75)}
+    assert (others[:, -1] == 0).all()
+    assert (ngrams[:, :-1] == 0).all()
+    assert (ngrams[:, -1] == 2).all()
+    others, ngrams = Noise(RECIPE.training.model_copy(update=apart | {"dropout": 0.0}), 0).keep_features(5, 4)
+    np.testing.assert_array_equal((others + ngrams) / 2, np.ones((5, 4)))
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_what_ngrams_know_reaches_the_recurrence_only_where_they_learn_together(apart: bool) -> None:
+    shape = {"ngrams": {"longest": 2, "buckets": 64}, "masked": True}
+    network = NetworkSettings.model_validate(RECIPE.network.model_dump() | shape)
+    training = RECIPE.training.model_copy(update={"batch_size": 8, "epochs": 1, "ngrams_apart": apart})
+    learnt = []
+    for known in (0.0, 0.5):
+        model = build_seeded_network(RECIPE.text, network, training.seed)
+        named = dict(zip(weight_names(network), model.get_weights(), strict=True))
+        named[NGRAMS] += np.random.default_rng(1).normal(0, known, named[NGRAMS].shape)
+        named["dense_kernel"][-1] = 1
+        model.set_weights(list(named.values()))
+        fitting = Fitting(network, training, model)
+        fitting.run_epoch(ARRAYS, OTHERS, lambda _loss: None)
+        fitting.finish()
+        learnt.append(dict(zip(weight_names(network), model.get_weights(), strict=True)))
+    one, other = learnt
+    assert (one[NGRAMS] != other[NGRAMS]).any()
+    for name in one.keys() - {NGRAMS, "dense_kernel", "dense_bias"}:
+        assert (one[name] == other[name]).all() == apart
 
 
 def test_labels_may_lie_between_0_and_1_and_their_larger_half_counts_as_positive(tmp_path: Path) -> None:
