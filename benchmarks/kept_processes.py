@@ -12,8 +12,8 @@ from typing import Any
 
 from pipeline.quiet_tensorflow import import_tensorflow_quietly
 
-Works = Mapping[str, Callable[[], object]]
-"""What a process can do, by name."""
+Works = Mapping[str, Callable[[], Any]]
+"""What a process can do, by name; what comes of it is small."""
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,13 @@ class Kept:
     names: list[str]
     """What it can do."""
 
-    def start(self, name: str) -> Future[None]:
+    def start(self, name: str) -> Future[Any]:
         """Let it do something, and do not wait for it."""
         return self.pool.submit(_run, name)
 
-    def run(self, name: str) -> None:
-        """Let it do something from beginning to end."""
-        self.start(name).result()
+    def run(self, name: str) -> Any:
+        """Let it do something from beginning to end, and give what came of it."""
+        return self.start(name).result()
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def set_up(is_deterministic: bool, threads: int | None) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-_works: dict[str, Callable[[], object]] = {}
+_works: dict[str, Callable[[], Any]] = {}
 """In a kept process: what it can do."""
 
 
@@ -73,5 +73,5 @@ def _begin(begin: Callable[..., Works], arguments: tuple[Any, ...]) -> list[str]
     return list(_works)
 
 
-def _run(name: str) -> None:
-    _works[name]()
+def _run(name: str) -> Any:
+    return _works[name]()
