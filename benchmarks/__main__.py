@@ -23,7 +23,7 @@ from pipeline.stages.acquire import Sourcing
 
 CONTESTS = (
     "ids-to-score", "text-to-ids", "text-to-score", "scaling", "durable-output", "flow-overhead", "scale-out",
-    "cold-start", "limit", "training", "gradients", "memory", "step-parts",
+    "cold-start", "limit", "training", "gradients", "memory", "step-parts", "parallel-training",
 )  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def main(
     """Measure Resenha beside its rivals, turn by turn, on the same reviews.
 
     NAMES are some of ids-to-score, text-to-ids, text-to-score, scaling, durable-output, flow-overhead,
-    scale-out, cold-start, limit, training, gradients, memory, step-parts; all of them
+    scale-out, cold-start, limit, training, gradients, memory, step-parts, parallel-training; all of them
     where none is given. On two cores all take about forty minutes; the first time six more, to train the
     bundles and the rivals, and with --long half an hour more and 4 GB of disk. Whatever else runs at the
     time is in the figures too.
