@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from benchmarks.encoded_reviews import cut_arrays, encode_reviews
-from benchmarks.kept_processes import Works, keep_process
+from benchmarks.kept_processes import Kept, Works, keep_process
 from benchmarks.pairing import Rounds, ask_in_turns, take_turns
 from benchmarks.setting import RECIPE, Setting
 from benchmarks.tables import Section, Table, number_text, spread_text
@@ -24,6 +24,8 @@ _SOME = 2_560
 """Reviews that each of two networks learns from at a turn."""
 _ROUNDS = 3
 _SEEDS = (1, 2)
+ONE_THREAD, ALL_THREADS, SIDE_BY_SIDE = "one thread", "all threads", "side by side"
+"""Ways to let two networks learn: after one another, or each in a process of one thread."""
 
 
 def measure(setting: Setting) -> Section:
@@ -76,20 +78,24 @@ def _network(cell: str) -> NetworkSettings:
 
 
 def _time_two(cell: str, train: Arrays, judged: Arrays) -> Rounds:
-    """Let two seeds learn an epoch, after one another with all threads, and side by side with one each."""
+    """Let two seeds learn an epoch, after one another and side by side."""
     begin = partial(keep_process, _begin_seeds, cell, train, judged, is_deterministic=True)
     with begin() as all_threads, begin(threads=1) as one, begin(threads=1) as other:
 
-        def after_one_another() -> None:
+        def after_one_another(kept: Kept) -> None:
             for seed in _SEEDS:
-                all_threads.run(str(seed))
+                kept.run(str(seed))
 
         def side_by_side() -> None:
             started = [kept.start(str(seed)) for kept, seed in zip((one, other), _SEEDS, strict=True)]
             for each in started:
                 each.result()
 
-        ways = {"after one another": after_one_another, "side by side": side_by_side}
+        ways: dict[str, Callable[[], None]] = {
+            ONE_THREAD: partial(after_one_another, one),
+            ALL_THREADS: partial(after_one_another, all_threads),
+            SIDE_BY_SIDE: side_by_side,
+        }
         for run in ways.values():
             run()
         return take_turns(ways, rounds=_ROUNDS)
@@ -128,15 +134,17 @@ def lengths_table(by_length: Mapping[int, Rounds]) -> Table:
 
 
 def two_table(at_once: Mapping[str, Rounds], *, threads: int) -> Table:
-    """Give a row for each cell: two seeds after one another, side by side, and the speed-up."""
-    ways = ("after one another", "side by side")
-    rows = [
-        [cell, *(spread_text(rounds.time(way)) for way in ways), spread_text(rounds.ratio(*ways))]
-        for cell, rounds in at_once.items()
-    ]
+    """Give a row for each cell: two seeds in each way, and how many times faster side by side is."""
+    rows = []
+    for cell, rounds in at_once.items():
+        times = [rounds.time(way) for way in (ONE_THREAD, ALL_THREADS, SIDE_BY_SIDE)]
+        ratios = [rounds.ratio(way, SIDE_BY_SIDE) for way in (ONE_THREAD, ALL_THREADS)]
+        rows.append([cell, *map(spread_text, (*times, *ratios))])
     notes = [
         f"an epoch of {_SOME:,} reviews for each of two seeds, padding left out; {_ROUNDS} rounds in turns",
-        f"after one another: one process with {threads} threads; side by side: two processes with one each",
+        f"one thread, all {threads} threads: one network after the other, in one process",
+        "side by side: two processes with one thread each",
     ]
-    head = ["cell", "after one another, s", "side by side, s", "times faster"]
-    return Table("Two networks at once", head, rows, notes)
+    head = ["cell", *(f"{way}, s" for way in (ONE_THREAD, ALL_THREADS, SIDE_BY_SIDE))]
+    head += ["× one thread", "× all threads"]
+    return Table("Two networks, after one another and side by side", head, rows, notes)

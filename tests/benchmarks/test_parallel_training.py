@@ -1,7 +1,13 @@
 from __future__ import annotations
 
 from benchmarks.pairing import Rounds
-from benchmarks.parallel_training import lengths_table, two_table
+from benchmarks.parallel_training import (
+    ALL_THREADS,
+    ONE_THREAD,
+    SIDE_BY_SIDE,
+    lengths_table,
+    two_table,
+)
 
 
 def test_cells_are_held_against_the_parallel_one_of_the_same_way() -> None:
@@ -25,8 +31,11 @@ def test_cells_are_held_against_the_parallel_one_of_the_same_way() -> None:
     assert plain[5:] == ours[5:]
 
 
-def test_the_speed_up_is_that_of_the_same_round() -> None:
-    rounds = Rounds({"after one another": [4.0, 9.0, 5.0], "side by side": [2.0, 3.0, 4.0]})
+def test_speed_ups_are_those_of_the_same_round() -> None:
+    rounds = Rounds(
+        {ONE_THREAD: [4.0, 9.0, 5.0], ALL_THREADS: [2.0, 3.0, 4.0], SIDE_BY_SIDE: [2.0, 3.0, 4.0]}
+    )
     table = two_table({"gru": rounds}, threads=2)
-    assert table.rows == [["gru", "5.00 (4.00 to 9.00)", "3.00 (2.00 to 4.00)", "2.00 (1.25 to 3.00)"]]
-    assert "one process with 2 threads" in table.to_markdown()
+    times = ["5.00 (4.00 to 9.00)", *["3.00 (2.00 to 4.00)"] * 2]
+    assert table.rows == [["gru", *times, "2.00 (1.25 to 3.00)", "1.00 (1.00 to 1.00)"]]
+    assert "all 2 threads" in table.to_markdown()
