@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from itertools import product
+from functools import partial
 from multiprocessing import get_context
 
 import numpy as np
@@ -65,22 +65,18 @@ REMEMBERERS = (
 
 Trial = tuple[int, Rememberer]
 """For how many steps who is to remember."""
-_TRIALS_EACH = 13
-"""Of a process: what TensorFlow compiles stays in its memory, some 40 MB a trial."""
 
 
 def measure(setting: Setting) -> Section:
     """Let every network learn each length from several seeds, as many trials at once as there are cores."""
-    # Networks of one cell and length go one after the other: they share what is compiled.
-    trials = list(product(reversed(LENGTHS), REMEMBERERS))
-    with ProcessPoolExecutor(
-        setting.threads,
-        mp_context=get_context("spawn"),
-        initializer=set_up,
-        initargs=(True, 1),
-        max_tasks_per_child=_TRIALS_EACH,
-    ) as pool:
-        found = dict(zip(trials, pool.map(try_to_remember, *zip(*trials, strict=True)), strict=True))
+    found: dict[Trial, Spread] = {}
+    for length in LENGTHS:
+        # What TensorFlow compiles stays in a process's memory, some 40 MB a trial: so new ones each time.
+        with ProcessPoolExecutor(
+            setting.threads, mp_context=get_context("spawn"), initializer=set_up, initargs=(True, 1)
+        ) as pool:
+            verdicts = list(pool.map(partial(try_to_remember, length), REMEMBERERS))
+        found |= {(length, who): verdict for who, verdict in zip(REMEMBERERS, verdicts, strict=True)}
     return Section([to_table(REMEMBERERS, found)])
 
 
