@@ -23,7 +23,7 @@ from pipeline.stages.acquire import Sourcing
 
 CONTESTS = (
     "ids-to-score", "text-to-ids", "text-to-score", "scaling", "durable-output", "flow-overhead", "scale-out",
-    "cold-start", "limit", "training",
+    "cold-start", "limit", "training", "gradients", "memory", "step-parts", "parallel-training",
 )  # fmt: skip
 HOURS = ("recipes",)
 """Contests that run only where they are named."""
@@ -61,11 +61,11 @@ def main(
     """Measure Resenha beside its rivals, turn by turn, on the same reviews.
 
     NAMES are some of ids-to-score, text-to-ids, text-to-score, scaling, durable-output, flow-overhead,
-    scale-out, cold-start, limit, training; all of them where none is given. On two cores all take about half
-    an hour; the first time six minutes more, to train the bundles and the rivals, and with --long half an
-    hour more and 4 GB of disk. One more, recipes, is run only where it is named: it trains every shipped
-    recipe three times, which takes hours; it may be killed, and goes on. Whatever else runs at the time is
-    in the figures too.
+    scale-out, cold-start, limit, training, gradients, memory, step-parts, parallel-training; all of them
+    where none is given. On two cores all take about three quarters of an hour; the first time six minutes
+    more, to train the bundles and the rivals, and with --long half an hour more and 4 GB of disk. One more,
+    recipes, is run only where it is named: it trains every shipped recipe three times, which takes an hour
+    or two; it may be killed, and goes on. Whatever else runs at the time is in the figures too.
 
     \b
     Examples:

@@ -44,7 +44,8 @@ def compare_with_keras(
     first = ids[batches[0]], labels[batches[0]]
     gradients = zip(_gradients(plain, first), _fused_gradients(network, ours, first), strict=True)
     of_gradients = max(np.abs(one - other).max() / np.abs(one).max() for one, other in gradients)
-    optimizer = {"class_name": training.optimizer, "config": {"learning_rate": training.learning_rate}}
+    options = {"learning_rate": training.learning_rate, "global_clipnorm": training.clip_norm}
+    optimizer = {"class_name": training.optimizer, "config": options}
     plain.compile(keras.optimizers.get(optimizer), "binary_crossentropy")
     losses: list[float] = []
     Fitting(network, training, ours).run_epoch(arrays, first, losses.append)

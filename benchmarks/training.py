@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
-from multiprocessing import get_context
 from queue import Queue
 from threading import Thread
 
-import numpy as np
-
+from benchmarks.encoded_reviews import cut_arrays, encode_reviews
+from benchmarks.kept_processes import Works, keep_process
 from benchmarks.pairing import Rounds, take_turns
 from benchmarks.same_training import compare_with_keras
 from benchmarks.setting import RECIPE, Setting
@@ -22,8 +19,6 @@ from benchmarks.targets import Figure
 from pipeline.networks.cells import CELLS
 from pipeline.networks.fitting import Arrays
 from pipeline.recipe import NetworkSettings, TextSettings, TrainingSettings, load_recipe
-from pipeline.runtime.scorer import Scorer
-from pipeline.stages.prepare import encode_split
 
 _ROUNDS = 3
 _SOME = 5_120
@@ -68,7 +63,7 @@ def _races() -> Iterator[_Race]:
 
 def measure(setting: Setting) -> Section:
     """Let both train the same networks from the same start, and see how far apart they end."""
-    recipe, arrays = load_recipe(RECIPE), _arrays(setting)
+    recipe, arrays = load_recipe(RECIPE), encode_reviews(setting)
     rows, figures = [], {}
     for race in _races():
         many = len(arrays[1]) * 4 // 5 if race.is_whole else _SOME
@@ -76,8 +71,8 @@ def measure(setting: Setting) -> Section:
             recipe.text,
             race.network,
             recipe.training,
-            _cut(arrays, 0, many),
-            _cut(arrays, many, many + many // 4),
+            cut_arrays(arrays, 0, many),
+            cut_arrays(arrays, many, many + many // 4),
         )
         rounds = _race(task)
         ratio = rounds.ratio("plain", "ours")
@@ -100,49 +95,18 @@ def measure(setting: Setting) -> Section:
     return Section([Table("Training", head, rows, notes), _sameness(arrays)], figures)
 
 
-def _arrays(setting: Setting) -> Arrays:
-    scorer = Scorer.load(setting.bundle)
-    split = encode_split(setting.train, scorer.tokenizer, scorer.facts.text_rule)
-    order = np.random.default_rng(1).permutation(len(split.labels))
-    return split.ids[order], split.labels[order]
-
-
-def _cut(arrays: Arrays, start: int, end: int) -> Arrays:
-    return arrays[0][start:end], arrays[1][start:end]
-
-
 def _race(task: _Task) -> Rounds:
-    with ExitStack() as stack:
-        contenders = {
-            name: stack.enter_context(_trainer(begin, task))
-            for name, begin in (("plain", _begin_plain), ("ours", _begin_ours))
-        }
+    with (
+        keep_process(_begin_plain, task, is_deterministic=False) as plain,
+        keep_process(_begin_ours, task, is_deterministic=True) as ours,
+    ):
+        contenders = {"plain": partial(plain.run, "epoch"), "ours": partial(ours.run, "epoch")}
         for run_epoch in contenders.values():
             run_epoch()
         return take_turns(contenders, rounds=_ROUNDS)
 
 
-@contextmanager
-def _trainer(begin: Callable[[_Task], Callable[[], object]], task: _Task) -> Iterator[Callable[[], None]]:
-    """Keep a process that trains: TensorFlow is deterministic for ours, and is not for the notebook's."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        pool.submit(_begin, begin, task).result()
-        yield lambda: pool.submit(_run_epoch).result()
-
-
-_epoch: list[Callable[[], object]] = []
-"""In a trainer's process: what runs its next epoch."""
-
-
-def _begin(begin: Callable[[_Task], Callable[[], object]], task: _Task) -> None:
-    _epoch.append(begin(task))
-
-
-def _run_epoch() -> None:
-    _epoch[0]()
-
-
-def _begin_plain(task: _Task) -> Callable[[], object]:
+def _begin_plain(task: _Task) -> Works:
     """Begin one ``fit`` over all rounds, which waits before each epoch until it is that epoch's turn."""
     import keras
 
@@ -176,25 +140,23 @@ def _begin_plain(task: _Task) -> Callable[[], object]:
         turn.put(None)
         end.get()
 
-    return run_epoch
+    return {"epoch": run_epoch}
 
 
-def _begin_ours(task: _Task) -> Callable[[], object]:
+def _begin_ours(task: _Task) -> Works:
     import keras
-    import tensorflow as tf
 
     from pipeline.networks.fitting import Fitting
     from pipeline.networks.recurrent import build_network
 
-    tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(task.training.seed)
     fitting = Fitting(task.network, task.training, build_network(task.text, task.network))
-    return partial(fitting.run_epoch, task.train, task.validation, lambda _loss: None)
+    return {"epoch": partial(fitting.run_epoch, task.train, task.validation, lambda _loss: None)}
 
 
 def _sameness(arrays: Arrays) -> Table:
     recipe = load_recipe(RECIPE)
-    some = _cut(arrays, 0, _FEW)
+    some = cut_arrays(arrays, 0, _FEW)
     rows = []
     for cell, masked, bidirectional, pooling in product(
         (*CELLS, "mingru"), (False, True), (False, True), ("last", "mean", "max")

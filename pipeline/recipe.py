@@ -190,6 +190,11 @@ class TrainingSettings(_Settings):
     ngrams_apart: bool = False
     """The recurrence and ``network.ngrams`` each learn to tell the label without the other, and the network
     is their mean: two that err in different places are worth more than two that rely on each other."""
+    clip_norm: Annotated[float, Field(gt=0)] | None = None
+    """Norm that all gradients of a batch together are scaled down to where theirs is larger, as it is done by
+    ``global_clipnorm`` of Keras's optimizers (Pascanu et al., *On the difficulty of training recurrent neural
+    networks*, 2013); absent: they are taken as they are. ``pipeline.networks.optimizers`` tells what the rows
+    of a table add to that norm."""
     averaging: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """What counts are moving averages of the weights, which keep this share of themselves at each batch, less
     at first (Polyak and Juditsky 1992); 0 takes the weights themselves."""

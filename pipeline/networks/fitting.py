@@ -127,7 +127,7 @@ class Fitting:
         self._weights = [each.value for each in model.trainable_variables]
         self._averages = [tf.Variable(each) for each in self._weights] if training.averaging else []
         """What counts in place of the weights, if they are averaged."""
-        self._optimizer = Optimizer(training.optimizer, self._weights)
+        self._optimizer = Optimizer(training.optimizer, self._weights, clip_norm=training.clip_norm)
         self._walk = make_walk(network.cell)
         self._learn = tf.function(self._learn_from_batch)
         self._judge = tf.function(partial(self._score, self._averages or self._weights))

@@ -3,6 +3,9 @@
 Where a word stands in a batch several times, Keras 3 hands its optimizers a gradient for each place. They sum
 those for the first moment, but square them one by one for the second: it is the sum of squares, and not
 the square of the sum, as in the papers (Hinton's lecture 6e for RMSprop; Kingma and Ba 2015 for Adam).
+
+Clipping changes that, in Keras 3 and so here: the norm is still that of the gradients place by place, not of
+their sum per row, but scaling them sums them, and the second moment is the square of the sum.
 """
 
 from __future__ import annotations
@@ -27,9 +30,15 @@ def triangle(done: float) -> float:
 class Optimizer:
     """RMSprop or Adam."""
 
-    def __init__(self, name: str, weights: Sequence[tf.Variable]) -> None:
-        """Start from nothing learnt: all moments are 0."""
-        self._weights = list(weights)
+    def __init__(self, name: str, weights: Sequence[tf.Variable], *, clip_norm: float | None = None) -> None:
+        """Start from nothing learnt: all moments are 0.
+
+        Args:
+            name: ``rmsprop`` or ``adam``.
+            weights: What is to learn.
+            clip_norm: Largest norm of all gradients together; None: any.
+        """
+        self._weights, self._clip_norm = list(weights), clip_norm
         self._is_adam = name == "adam"
         self.steps = tf.Variable(0.0)
         """Taken so far."""
@@ -57,13 +66,26 @@ class Optimizer:
 
     def _apply(self, gradients: Sequence[tuple[tf.Tensor, ...]], rate: tf.Tensor) -> None:
         self.steps.assign_add(1.0)
+        if self._clip_norm is not None:
+            gradients = self._clip(gradients, self._clip_norm)
         for number, (values, *rows) in enumerate(gradients):
             gradient, square = values, values * values
             if rows:
-                both = tf.stack([values, square], axis=1)
-                both = tf.math.unsorted_segment_sum(both, rows[0], self._weights[number].shape[0])
+                both = self._sum_rows(number, tf.stack([values, square], axis=1), rows[0])
                 gradient, square = tf.unstack(both, axis=1)
             self._update(number, gradient, square, rate)
+
+    def _clip(self, gradients: Sequence[tuple[tf.Tensor, ...]], most: float) -> list[tuple[tf.Tensor, ...]]:
+        """Scale all alike until their norm is ``most``, if it is larger; those of rows are summed."""
+        norm = tf.sqrt(tf.add_n([tf.reduce_sum(values * values) for values, *_ in gradients]))
+        summed = [
+            self._sum_rows(number, values, *rows) if rows else values
+            for number, (values, *rows) in enumerate(gradients)
+        ]
+        return [(each * (most / tf.maximum(norm, most)),) for each in summed]
+
+    def _sum_rows(self, number: int, values: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+        return tf.math.unsorted_segment_sum(values, rows, self._weights[number].shape[0])
 
     def _update(self, number: int, gradient: tf.Tensor, square: tf.Tensor, rate: tf.Tensor) -> None:
         weight, second = self._weights[number], self._second[number]

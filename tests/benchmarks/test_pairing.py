@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
-from benchmarks.pairing import Spread, take_turns
+from benchmarks.pairing import Spread, ask_in_turns, take_turns
 
 
 class MadeUpClock:
@@ -63,3 +64,15 @@ def test_each_gets_its_own_seconds_round_by_round() -> None:
 )
 def test_a_spread_is_median_and_extremes(values: list[float], expected: Spread) -> None:
     assert Spread.over(values) == expected
+
+
+def test_contenders_that_time_themselves_are_asked_in_the_same_turns() -> None:
+    order: list[str] = []
+
+    def tell(name: str) -> float:
+        order.append(name)
+        return float(len(order))
+
+    rounds = ask_in_turns({name: partial(tell, name) for name in "ab"}, rounds=3, pause=0)
+    assert "".join(order) == "abbaab"
+    assert rounds.seconds == {"a": [1, 4, 5], "b": [2, 3, 6]}

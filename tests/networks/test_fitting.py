@@ -107,7 +107,13 @@ def test_the_processs_generator_is_as_before(tmp_path: Path) -> None:
     assert random.randint is drawn
 
 
-NOISE: dict[str, Any] = {"dropout": 0.3, "word_dropout": 0.2, "averaging": 0.6, "schedule": "triangular"}
+NOISE: dict[str, Any] = {
+    "dropout": 0.3,
+    "word_dropout": 0.2,
+    "averaging": 0.6,
+    "schedule": "triangular",
+    "clip_norm": 0.01,
+}
 
 
 @pytest.mark.parametrize("optimizer", ["rmsprop", "adam"])

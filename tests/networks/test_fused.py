@@ -89,6 +89,28 @@ def test_training_with_adam_is_that_of_keras(masked: bool) -> None:
     assert_same(make_network("gru", masked=masked), TRAINING.model_copy(update={"optimizer": "adam"}))
 
 
+@pytest.mark.parametrize("optimizer", ["rmsprop", "adam"])
+@pytest.mark.parametrize("clip_norm", [0.02, 100.0], ids=["always", "never"])
+def test_clipped_training_is_that_of_keras(optimizer: str, clip_norm: float) -> None:
+    training = TRAINING.model_copy(update={"optimizer": optimizer, "clip_norm": clip_norm})
+    assert_same(make_network("gru", masked=True, ngrams={"longest": 2, "buckets": 64}), training)
+
+
+def test_the_norm_of_a_words_summed_gradients_would_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = optimizers.Optimizer._clip
+
+    def sums_first(self: optimizers.Optimizer, gradients: Any, most: float) -> Any:
+        summed = [
+            (self._sum_rows(number, *each) if len(each) > 1 else each[0],)
+            for number, each in enumerate(gradients)
+        ]
+        return clip(self, summed, most)
+
+    monkeypatch.setattr(optimizers.Optimizer, "_clip", sums_first)
+    with pytest.raises(AssertionError):
+        assert_same(make_network("simple"), TRAINING.model_copy(update={"clip_norm": 0.02}))
+
+
 def test_a_wrong_step_back_would_show(monkeypatch: pytest.MonkeyPatch) -> None:
     lstm = CELLS["lstm"]
 
