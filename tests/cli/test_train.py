@@ -25,7 +25,7 @@ def test_a_wrong_recipe_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> No
     assert run(["train", "sead"]) == 2
     assert (
         capsys.readouterr().err
-        == "resenha: there is no recipe 'sead'; shipped are quick, seed, small, or name a .toml file\n"
+        == "resenha: there is no recipe 'sead'; shipped are best, quick, seed, small, or name a .toml file\n"
     )
 
 

@@ -98,5 +98,5 @@ def test_a_failed_run_ends_the_watch_with_status_1_and_says_why(
     state = build_service.state_of(UUID(run))
     assert (
         state.message
-        == "RecipeError: there is no recipe 'sead'; shipped are quick, seed, small, or name a .toml file"
+        == "RecipeError: there is no recipe 'sead'; shipped are best, quick, seed, small, or name a .toml file"
     )
