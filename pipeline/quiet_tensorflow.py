@@ -1,7 +1,11 @@
 """TensorFlow without the dozen lines it prints on being imported."""
 
+import logging
 import os
 import sys
+
+_ADVICE = "triggered tf.function retracing"
+"""Of batches of several shapes; each is meant to be compiled once, and their number is small."""
 
 
 def import_tensorflow_quietly() -> None:
@@ -23,3 +27,9 @@ def import_tensorflow_quietly() -> None:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
+    # It would come with all of the network's weights.
+    logging.getLogger("tensorflow").addFilter(_is_no_advice)
+
+
+def _is_no_advice(record: logging.LogRecord) -> bool:
+    return _ADVICE not in record.getMessage()

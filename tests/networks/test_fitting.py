@@ -179,6 +179,25 @@ def test_batches_of_like_length_hold_every_row_once_in_another_order_each_epoch(
         assert abs(np.corrcoef(np.arange(whole // 4), of_batches.mean(axis=1))[0, 1]) < 0.4
 
 
+def test_batches_of_many_shapes_bring_no_advice(caplog: pytest.LogCaptureFixture) -> None:
+    lengths = np.repeat(np.arange(64, 640, 64), 4)
+    ids = (np.arange(640) >= 640 - lengths[:, None]).astype(np.int32)
+    network = RECIPE.network.model_copy(update={"masked": True})
+    training = RECIPE.training.model_copy(update={"bucket_by_length": True, "batch_size": 4})
+    text = RECIPE.text.model_copy(update={"max_length": 640})
+    fitting = Fitting(network, training, build_network(text, network))
+    tensorflow = logging.getLogger("tensorflow")
+    with caplog.at_level(logging.WARNING, "tensorflow"):
+        tensorflow.addHandler(caplog.handler)  # It hands nothing on.
+        try:
+            arrays = ids, np.arange(len(ids), dtype=np.int32) % 2
+            fitting.run_epoch(arrays, OTHERS, lambda _loss: None)
+            tensorflow.warning("news")
+        finally:
+            tensorflow.removeHandler(caplog.handler)
+    assert {record.getMessage() for record in caplog.records} == {"news"}
+
+
 def test_averages_are_those_of_the_weights_after_each_batch(tmp_path: Path) -> None:
     """With one batch an epoch, the weights after each are seen by training up to there."""
     average, _ = fit(tmp_path / "averaged", averaging=0.25, batch_size=8, epochs=3)
