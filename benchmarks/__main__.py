@@ -25,12 +25,12 @@ CONTESTS = (
     "ids-to-score", "text-to-ids", "text-to-score", "scaling", "durable-output", "flow-overhead", "scale-out",
     "cold-start", "limit", "training", "gradients", "memory", "step-parts", "parallel-training",
 )  # fmt: skip
-HOURS = ("recipes",)
+LONGEST = ("recipes",)
 """Contests that run only where they are named."""
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("names", nargs=-1, type=click.Choice((*CONTESTS, *HOURS)), metavar="[NAMES]...")
+@click.argument("names", nargs=-1, type=click.Choice((*CONTESTS, *LONGEST)), metavar="[NAMES]...")
 @click.option(
     "--long",
     "is_long",
@@ -64,8 +64,8 @@ def main(
     scale-out, cold-start, limit, training, gradients, memory, step-parts, parallel-training; all of them
     where none is given. On two cores all take about three quarters of an hour; the first time six minutes
     more, to train the bundles and the rivals, and with --long half an hour more and 4 GB of disk. One more,
-    recipes, is run only where it is named: it trains every shipped recipe three times, which takes an hour
-    or two; it may be killed, and goes on. Whatever else runs at the time is in the figures too.
+    recipes, is run only where it is named: it trains every shipped recipe three times, which takes most of
+    an hour; it may be killed, and goes on. Whatever else runs at the time is in the figures too.
 
     \b
     Examples:
