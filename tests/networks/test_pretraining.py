@@ -26,12 +26,14 @@ def counting_texts(many: int) -> NDArray[np.int32]:
     return ids.astype(np.int32)
 
 
-def learn(ids: NDArray[np.int32], **settings: Any) -> tuple[dict[str, NDArray[np.float32]], list[float]]:
+def learn(
+    ids: NDArray[np.int32], *, epochs: int = 1, **settings: Any
+) -> tuple[dict[str, NDArray[np.float32]], list[float]]:
     network = NetworkSettings.model_validate(
         {"cell": "gru", "embedding_size": 8, "units": 16, "masked": True, **settings}
     )
     surprises: list[float] = []
-    pretraining = PretrainingSettings(learning_rate=0.02)
+    pretraining = PretrainingSettings(learning_rate=0.02, epochs=epochs)
     learnt = pretrain(TEXT, network, pretraining, TRAINING, ids, after_batch=surprises.append)
     drawn = build_seeded_network(TEXT, network, TRAINING.seed).get_weights()
     for name, before in zip(weight_names(network), drawn, strict=True):
@@ -61,6 +63,13 @@ def test_what_cannot_be_foretold_is_not() -> None:
     ids = np.random.default_rng(2).integers(3, WORDS, (3_200, LENGTH), dtype=np.int32)
     _, surprises = learn(ids)
     assert np.mean(surprises[-10:]) == pytest.approx(math.log(WORDS - 3), rel=0.03)
+
+
+def test_every_epoch_reads_all_texts_once_more() -> None:
+    ids = counting_texts(70)
+    once, twice = (learn(ids, epochs=epochs)[1] for epochs in (1, 2))
+    assert (len(once), len(twice)) == (5, 10)
+    assert np.mean(twice[5:]) < np.mean(twice[:5])
 
 
 def test_equal_arguments_give_equal_weights() -> None:
