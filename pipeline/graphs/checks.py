@@ -18,8 +18,9 @@ STANDARD_DOMAINS = ("", "ai.onnx")
 ALLOWED_OPERATORS = frozenset(
     """
     Add And ArgMax BitShift Cast Concat Constant ConstantOfShape Div Equal Exp Expand Gather GatherND Gemm
-    Greater Identity If LSTM Less Loop MatMul Max Min Mod Mul Neg Not Pad ReduceMax ReduceMean ReduceSum Reshape
-    ReverseSequence Scan Shape Sigmoid Slice Split Sqrt Squeeze Sub Sum Tanh Tile Transpose Unsqueeze Where
+    Greater Identity If LSTM Less Loop MatMul Max Min Mod Mul Neg Not Pad ReduceMax ReduceMean ReduceSum
+    Reshape ReverseSequence Scan Shape Sigmoid Slice Split Sqrt Squeeze Sub Sum Tanh Tile Transpose
+    Unsqueeze Where
     """.split()
 )
 """Operators of the standard domain that recurrent networks need; none reads a file or draws a number."""
