@@ -63,7 +63,9 @@ def test_the_graph_scores_as_keras_does_however_much_padding_is_left_out(
     cell: str, settings: dict[str, Any]
 ) -> None:
     model = build(cell, **settings)
-    session = open_session(export_portable(model, LENGTH).SerializeToString())
+    graph = export_portable(model, LENGTH)
+    assert set(check_graph(graph)) <= ALLOWED_OPERATORS
+    session = open_session(graph.SerializeToString())
     expected = predict_scores(model, IDS)
     assert session.run(["score"], {"token_ids": IDS})[0] == pytest.approx(expected, abs=1e-6)
     for row, score in zip(IDS, expected, strict=True):
