@@ -141,8 +141,9 @@ def deploy(client: SyncPrefectClient) -> UUID:
     return client.create_deployment(
         flow_id=client.create_flow_from_name("sleeping"),
         name="sleeping",
-        path=str(ROOT),
         entrypoint="tests/flows/sleeping_flow.py:sleeping",
+        # As in prefect.yaml: without it, every run begins with a copy of the whole folder.
+        pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": str(ROOT)}}],
         work_pool_name=POOL,
         concurrency_limit=1,
     )
