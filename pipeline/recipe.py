@@ -187,10 +187,9 @@ class TrainingSettings(_Settings):
     """Share of the words that the network is told it does not know, anew each time."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of the last layer's features that are left out, anew each time."""
-    ngrams_share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    ngrams_apart: bool = False
     """The recurrence and ``network.ngrams`` each learn to tell the label without the other, and the network
-    is their mean, in which n-grams have this weight: two that err in different places are worth more than two
-    that rely on each other. Absent: they learn together."""
+    is their mean: two that err in different places are worth more than two that rely on each other."""
     clip_norm: Annotated[float, Field(gt=0)] | None = None
     """Norm that all gradients of a batch together are scaled down to where theirs is larger, as it is done by
     ``global_clipnorm`` of Keras's optimizers (Pascanu et al., *On the difficulty of training recurrent neural
@@ -275,8 +274,8 @@ class Recipe(_Settings):
         if self.export.weights == "int4" and size % 2:
             msg = f"export.weights is 'int4', two to a byte: network.embedding_size {size} has to be even"
             raise ValueError(msg)
-        if self.training.ngrams_share and not self.network.ngrams:
-            msg = "training.ngrams_share needs network.ngrams"
+        if self.training.ngrams_apart and not self.network.ngrams:
+            msg = "training.ngrams_apart needs network.ngrams"
             raise ValueError(msg)
         return self
 

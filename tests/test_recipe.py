@@ -34,7 +34,7 @@ def test_seed_is_the_notebooks_recipe_number_for_number() -> None:
         ("epochs = 3", "epochs = 3.5", "training.epochs is 3.5: .*valid integer"),
         ("epochs = 3", "epochs = '3'", "training.epochs is '3': .*valid integer"),
         ("learning_rate = 0.02", "learning_rate = nan", "training.learning_rate is nan"),
-        ("epochs = 3", "epochs = 3\nngrams_share = 0.5", "training.ngrams_share needs network.ngrams"),
+        ("epochs = 3", "epochs = 3\nngrams_apart = true", "training.ngrams_apart needs network.ngrams"),
         ("learning_rate = 0.02", "clip_norm = 0", "training.clip_norm is 0: .*greater than 0"),
         ('cell = "simple"', 'cell = "transformer"', "network.cell is 'transformer'"),
         ("units = 4", "units = 4\npooling = 'least'", "network.pooling.0 is 'least'"),

@@ -27,19 +27,18 @@ class Noise:
     def keep_features(self, rows: int, features: int) -> NDArray[np.float32]:
         """Give shares of features, ``(views, rows, features)``: 0, or what keeps their sum.
 
-        Where n-grams, whose feature is the last one, learn apart, a view has the others alone, and one has
-        theirs alone, each the larger, the smaller its weight is: of the sums that these come to, the
-        network's own is the mean by these weights.
+        Where n-grams, whose feature is the last one, learn apart, a view has twice the others, and one twice
+        theirs: of the sums that these come to, the network's own is the mean.
 
         Source: Srivastava et al., *Dropout*, 2014.
         """
-        share, of_ngrams = self._training.dropout, self._training.ngrams_share
-        if not share and not of_ngrams:
+        share, apart = self._training.dropout, self._training.ngrams_apart
+        if not share and not apart:
             return np.ones((1, 1, 1), np.float32)
         is_kept = self._draws.random((1, rows, features), np.float32) >= share
         shares = is_kept.astype(np.float32) / np.float32(1 - share)
-        if not of_ngrams:
+        if not apart:
             return shares
-        others, ngrams = shares / np.float32(1 - of_ngrams), np.zeros_like(shares)
-        others[:, :, -1], ngrams[:, :, -1] = 0, 1 / of_ngrams
-        return np.concatenate([others, ngrams])
+        of_ngrams = np.zeros_like(shares)
+        of_ngrams[:, :, -1] = 2
+        return np.concatenate([2 * shares * (of_ngrams == 0), of_ngrams])

@@ -246,21 +246,21 @@ def test_dropped_features_leave_sums_as_they_are_on_average() -> None:
 
 
 def test_ngrams_apart_are_seen_without_the_others_and_the_mean_of_both_is_the_network() -> None:
-    apart = {"ngrams_share": 0.25, "dropout": 0.2}
+    apart = {"ngrams_apart": True, "dropout": 0.25}
     others, ngrams = Noise(RECIPE.training.model_copy(update=apart), 0).keep_features(500, 40)
-    assert set(np.unique(others[:, :-1])) == {0.0, np.float32(1 / 0.8 / 0.75)}
+    assert set(np.unique(others[:, :-1])) == {0.0, np.float32(2 / 0.75)}
     assert (others[:, -1] == 0).all()
     assert (ngrams[:, :-1] == 0).all()
-    assert (ngrams[:, -1] == 4).all()
+    assert (ngrams[:, -1] == 2).all()
     others, ngrams = Noise(RECIPE.training.model_copy(update=apart | {"dropout": 0.0}), 0).keep_features(5, 4)
-    np.testing.assert_allclose(0.75 * others + 0.25 * ngrams, np.ones((5, 4)), rtol=1e-6)
+    np.testing.assert_array_equal((others + ngrams) / 2, np.ones((5, 4)))
 
 
-@pytest.mark.parametrize("share", [None, 0.3])
-def test_what_ngrams_know_reaches_the_recurrence_only_where_they_learn_together(share: float | None) -> None:
+@pytest.mark.parametrize("apart", [False, True])
+def test_what_ngrams_know_reaches_the_recurrence_only_where_they_learn_together(apart: bool) -> None:
     shape = {"ngrams": {"longest": 2, "buckets": 64}, "masked": True}
     network = NetworkSettings.model_validate(RECIPE.network.model_dump() | shape)
-    training = RECIPE.training.model_copy(update={"batch_size": 8, "epochs": 1, "ngrams_share": share})
+    training = RECIPE.training.model_copy(update={"batch_size": 8, "epochs": 1, "ngrams_apart": apart})
     learnt = []
     for known in (0.0, 0.5):
         model = build_seeded_network(RECIPE.text, network, training.seed)
@@ -275,7 +275,7 @@ def test_what_ngrams_know_reaches_the_recurrence_only_where_they_learn_together(
     one, other = learnt
     assert (one[NGRAMS] != other[NGRAMS]).any()
     for name in one.keys() - {NGRAMS, "dense_kernel", "dense_bias"}:
-        assert (one[name] == other[name]).all() == (share is not None)
+        assert (one[name] == other[name]).all() == apart
 
 
 def test_labels_may_lie_between_0_and_1_and_their_larger_half_counts_as_positive(tmp_path: Path) -> None:
