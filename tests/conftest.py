@@ -55,6 +55,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where processes share the tests, modules with slow ones begin first: none is left with one at the end."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def write_tiny_corpus(folder: Path) -> None:
     """Write reviews that a handful of units can learn, and some whose labels nobody is to read."""
     source = random.Random(7)

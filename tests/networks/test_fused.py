@@ -74,6 +74,7 @@ EVERYTHING: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", [*CELLS, "mingru"])
 def test_training_of_larger_networks_is_that_of_keras(cell: str) -> None:
     assert_same(make_network(cell, masked=True, **EVERYTHING))
