@@ -79,10 +79,9 @@ $(VENV)/python.stamp: Makefile
 	@$(PYTHON) -m venv '$(VENV)'
 	@touch $@
 
-# The other environments can do all that a pipeline's can, so they are never taken back. Byte code is left to the
-# first import: for all modules, most of which are never used, it takes longer than unpacking them.
+# The other environments can do all that a pipeline's can, so they are never taken back.
 $(VENV)/pipeline.stamp $(VENV)/development.stamp $(VENV)/benchmarks.stamp: $(VENV)/%.stamp: $(VENV)/python.stamp requirements/%.txt pyproject.toml
 	@echo 'installing requirements/$*.txt into $(VENV) (once; TensorFlow alone is 1.9 GB unpacked) ...'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements/$*.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$*.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	@touch $@ $(VENV)/pipeline.stamp
